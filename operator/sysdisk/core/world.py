@@ -1,0 +1,261 @@
+"""What the cloud and the cluster look like, as frozen values: the facts that `decide` reasons about.
+
+Nothing here knows how a fact was come by. `None` always means *not looked at*, never *not there*:
+absence has a value of its own, so that a rule can tell ignorance from knowledge and ask for a look.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+
+class Power(StrEnum):
+    """Status of an instance. Source: ECS DescribeInstances, Status."""
+
+    PENDING = "Pending"
+    STARTING = "Starting"
+    RUNNING = "Running"
+    STOPPING = "Stopping"
+    STOPPED = "Stopped"
+    UNKNOWN = "Unknown"
+    """A word that we do not know: nothing is begun on such an instance."""
+
+    @classmethod
+    def of(cls, word: str) -> Power:
+        try:
+            return cls(word)
+        except ValueError:
+            return cls.UNKNOWN
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Lock:
+    """Why an instance is locked. Source: ECS DescribeInstances, OperationLocks.LockReason[]."""
+
+    reason: str
+    message: str = ""
+
+
+FORBIDDING_LOCKS = frozenset(
+    {"security", "financial", "recycling", "refunded", "dedicatedhostfinancial"}
+)
+"""Lock reasons (lower case) that are never the replacement's own. Source: ECS, OperationLocks."""
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """One ECS instance. Sizes in GiB, times aware UTC. Source: ECS DescribeInstances."""
+
+    instance_id: str
+    status: str
+    region_id: str = ""
+    zone_id: str = ""
+    image_id: str = ""
+    os_type: str = ""
+    """`linux` or `windows`, lower case; empty when ECS does not say."""
+    instance_type: str = ""
+    key_pair_name: str = ""
+    host_name: str = ""
+    io_optimized: bool = True
+    charge_type: str = ""
+    expired_time: datetime | None = None
+    stopped_mode: str = ""
+    hibernation: bool = False
+    login_as_non_root: bool | None = None
+    locks: tuple[Lock, ...] = ()
+    tags: tuple[tuple[str, str], ...] = ()
+    addresses: tuple[str, ...] = ()
+
+    @property
+    def power(self) -> Power:
+        return Power.of(self.status)
+
+    @property
+    def is_windows(self) -> bool:
+        return self.os_type == "windows"
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """One cloud disk. Size in GiB. Source: ECS DescribeDisks."""
+
+    disk_id: str
+    type: str
+    """`system` or `data`."""
+    status: str
+    size: int
+    instance_id: str = ""
+    category: str = ""
+    performance_level: str = ""
+    image_id: str = ""
+    encrypted: bool = False
+    kms_key_id: str = ""
+    multi_attach: str = ""
+    storage_cluster_id: str = ""
+    auto_snapshot_policy_id: str = ""
+    delete_auto_snapshot: bool = False
+    device: str = ""
+    locks: tuple[Lock, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """One image; `found=False` says that ECS knows no such image here. Source: ECS DescribeImages."""
+
+    image_id: str
+    found: bool = True
+    name: str = ""
+    size: int = 0
+    status: str = ""
+    architecture: str = ""
+    os_type: str = ""
+    platform: str = ""
+    family: str = ""
+    product_code: str = ""
+    is_subscribed: bool = True
+    io_optimized: bool = True
+    login_as_non_root: bool | None = None
+    has_data_snapshots: bool = False
+    encrypted: bool = False
+    instance_types: frozenset[str] | None = None
+    """Types that can take the image (DescribeImageSupportInstanceTypes, ActionType=ChangeOS)."""
+
+    @property
+    def is_windows(self) -> bool:
+        return self.os_type == "windows"
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """The member that an image family stands for now; no `image_id`: it has none."""
+
+    name: str
+    image_id: str = ""
+
+
+class SecretState(StrEnum):
+    """What a look at a login Secret told, without its value."""
+
+    OK = "Ok"
+    MISSING = "Missing"
+    KEY_MISSING = "KeyMissing"
+    FORBIDDEN = "Forbidden"
+    UNLABELLED = "Unlabelled"
+    NOT_TEXT = "NotText"
+    AGAINST_RULES = "AgainstRules"
+
+
+@dataclass(frozen=True, slots=True)
+class SecretLook:
+    """A login Secret as far as a decision may know it: its identity and its faults, never its value."""
+
+    state: SecretState
+    uid: str = ""
+    resource_version: str = ""
+    faults: tuple[str, ...] = ()
+    """Broken password rules in words, for `AGAINST_RULES`; they never quote the value."""
+
+
+class AccountState(StrEnum):
+    """Whether an EcsAccount can be worked with at all."""
+
+    OK = "Ok"
+    MISSING = "Missing"
+    NOT_GRANTED = "NotGranted"
+    """The namespace is not among `allowedNamespaces`."""
+    NOT_READY = "NotReady"
+    """Credentials, endpoint or clock: the account's own Ready says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """Which instances an account lets this namespace reach; `$(namespace)` is already put in."""
+
+    ids: frozenset[str] = frozenset()
+    tags: tuple[tuple[str, str], ...] = ()
+    regions: frozenset[str] = frozenset()
+
+    def covers(self, instance: Instance) -> bool:
+        """Whether `instance` is inside: (its ID or all tags) and its region. Empty: nothing is."""
+        if not (self.ids or self.tags or self.regions):
+            return False
+        if self.regions and instance.region_id not in self.regions:
+            return False
+        if not (self.ids or self.tags):
+            return True
+        if instance.instance_id in self.ids:
+            return True
+        return bool(self.tags) and set(self.tags) <= set(instance.tags)
+
+
+@dataclass(frozen=True, slots=True)
+class AccountLook:
+    """The EcsAccount of a spec, as this pass sees it."""
+
+    name: str
+    state: AccountState = AccountState.OK
+    message: str = ""
+    region_id: str = ""
+    """The region that the spec works in: its own, else the account's default."""
+    grant: Grant = field(default_factory=Grant)
+    allow_managed: bool = False
+    allow_advanced: bool = False
+    suspended: bool = False
+    under_way: int = 0
+    """Operations of the account under way, without this spec's own."""
+    concurrent_replacements: int = 10
+    failures_in_a_row: int = 0
+    stop_after_failures: int = 3
+    first_sights: int = 0
+    """Operations begun for specs without a record in the last hour."""
+    first_sight_per_hour: int = 20
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Claim:
+    """Another spec that names the same instance, and is granted."""
+
+    created_at: datetime
+    uid: str
+    namespace: str
+    name: str
+    under_way: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """Everything that a pass has looked at so far. A `None` has not been looked at in this pass."""
+
+    account: AccountLook | None = None
+    instance: Instance | None = None
+    instance_seen: bool = False
+    """True once ECS was asked: then `instance is None` means that it is not there."""
+    system_disks: tuple[Disk, ...] | None = None
+    """The disks attached to the instance as system disk: one, when all is well."""
+    data_disk_ids: frozenset[str] | None = None
+    new_disk: Disk | None = None
+    old_disk_gone: bool | None = None
+    fresh: bool = False
+    """The looks at the instance and its disks were begun after this pass had read the record."""
+    seen_at: datetime | None = None
+    images: tuple[Image, ...] = ()
+    family: Family | None = None
+    secret: SecretLook | None = None
+    key_pairs: tuple[tuple[str, bool], ...] = ()
+    """Key pair names that were looked up, and whether they exist."""
+    default_encryption: bool | None = None
+    snapshot_running: bool | None = None
+    claims: tuple[Claim, ...] = ()
+
+    @property
+    def system_disk(self) -> Disk | None:
+        """The system disk, if there is exactly one."""
+        return self.system_disks[0] if self.system_disks and len(self.system_disks) == 1 else None
+
+    def image(self, image_id: str) -> Image | None:
+        return next((i for i in self.images if i.image_id == image_id), None)
+
+    def key_pair(self, name: str) -> bool | None:
+        return next((there for known, there in self.key_pairs if known == name), None)

@@ -1,0 +1,44 @@
+"""The ways in which an ECS call can fail, named by what the caller may conclude from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sysdisk.core.answers import Failure
+
+
+class EcsError(Exception):
+    """Base: a call that did not give the answer asked for. Its text is safe to show."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.text())
+        self.failure = failure
+
+
+class Refusal(EcsError):
+    """ECS answered, with an error code: the call had no effect."""
+
+
+class NoAnswer(EcsError):
+    """No answer, or none that can be read, or a server fault: the call may have had its effect."""
+
+
+class Throttled(Refusal):
+    """Refused for the rate: the operation rests in this region until `retry_after`."""
+
+    def __init__(self, failure: Failure, retry_after: float | None = None) -> None:
+        super().__init__(failure)
+        self.retry_after = retry_after
+        """Seconds, where ECS named a time."""
+
+
+class CredentialsError(EcsError):
+    """No call was made: there are no usable credentials."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where an account is reached. `url` empty: the region's public endpoint."""
+
+    region_id: str
+    url: str = ""
