@@ -92,7 +92,7 @@ class FrozenMap(Mapping[str, V_co], Generic[V_co]):
         cls, source: Any, handler: GetCoreSchemaHandler
     ) -> core_schema.CoreSchema:
         """Return the schema of `dict[str, V]`, wrapped on reading and unwrapped on writing."""
-        (value,) = get_args(source)
+        (value,) = get_args(source) or (Any,)
         plain = core_schema.dict_schema(core_schema.str_schema(), handler.generate_schema(value))
         return core_schema.no_info_before_validator_function(
             lambda data: data._items if isinstance(data, cls) else data,

@@ -12,7 +12,6 @@ from typing import Any
 
 import yaml
 from pydantic import BaseModel
-from pydantic.json_schema import GenerateJsonSchema
 
 from sysdisk.api import meta
 from sysdisk.api.account import EcsAccountSpec, EcsAccountStatus
@@ -57,18 +56,12 @@ def write(directory: Path) -> list[Path]:
     return paths
 
 
-class _Generator(GenerateJsonSchema):
-    """Leaves out, without a warning, the default of an empty map, which a CRD does not need."""
-
-    ignored_warning_kinds = frozenset({"non-serializable-default"})
-
-
 def schema_of(model: type[BaseModel], *, written_by_people: bool) -> Json:
     """Return the structural schema of `model`, with `description` from its docstring.
 
     `written_by_people` keeps CEL rules, patterns and least lengths, and the defaults.
     """
-    whole = model.model_json_schema(schema_generator=_Generator)
+    whole = model.model_json_schema()
     return _structural(whole, whole.get("$defs", {}), written_by_people)
 
 
