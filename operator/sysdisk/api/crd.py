@@ -7,15 +7,18 @@ writes: there they could only lose a record.
 """
 
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import yaml
 from pydantic import BaseModel
+from pydantic.json_schema import GenerateJsonSchema
 
 from sysdisk.api import meta
 from sysdisk.api.account import EcsAccountSpec, EcsAccountStatus
 from sysdisk.api.base import LABEL_PATTERN, Json, rule
+from sysdisk.api.durations import format_duration
 from sysdisk.api.spec import SystemDiskSpecSpec
 from sysdisk.api.status import SystemDiskSpecStatus
 
@@ -56,12 +59,19 @@ def write(directory: Path) -> list[Path]:
     return paths
 
 
+class _Generator(GenerateJsonSchema):
+    """Writes default durations as the API does; pydantic's own way is ISO 8601, `PT10M`."""
+
+    def encode_default(self, dft: Any) -> Any:
+        return format_duration(dft) if isinstance(dft, timedelta) else super().encode_default(dft)
+
+
 def schema_of(model: type[BaseModel], *, written_by_people: bool) -> Json:
     """Return the structural schema of `model`, with `description` from its docstring.
 
     `written_by_people` keeps CEL rules, patterns and least lengths, and the defaults.
     """
-    whole = model.model_json_schema()
+    whole = model.model_json_schema(schema_generator=_Generator)
     return _structural(whole, whole.get("$defs", {}), written_by_people)
 
 
@@ -200,7 +210,7 @@ def _root(description: str, spec: type[BaseModel], status: type[BaseModel]) -> J
         "required": ["spec"],
         "properties": {
             **texts,
-            "metadata": {"type": "object", "description": "Standard metadata of an object."},
+            "metadata": {"type": "object"},  # the API server allows no description here
             "spec": schema_of(spec, written_by_people=True),
             "status": schema_of(status, written_by_people=False),
         },
