@@ -61,12 +61,12 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name (.Chart.Version | replace "+" "_") 
   verbs: [get, list, watch, patch]
 - apiGroups: [sysdisk.dev]
   resources: [systemdiskspecs/status]
-  verbs: [get, patch]
+  verbs: [patch]
 {{ include "sysdisk.rules.events" . }}
 {{- end -}}
 
 {{- define "sysdisk.rules.events" -}}
-- apiGroups: ["", events.k8s.io]
+- apiGroups: [""]
   resources: [events]
   verbs: [create, patch]
 {{- end -}}
@@ -76,6 +76,17 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name (.Chart.Version | replace "+" "_") 
 - apiGroups: [""]
   resources: [secrets]
   verbs: [get]
+{{- end -}}
+
+{{/* A creation has no name that RBAC could look at. */}}
+{{- define "sysdisk.rules.lease" -}}
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  verbs: [create]
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  resourceNames: [sysdisk-operator]
+  verbs: [get, update]
 {{- end -}}
 
 {{- define "sysdisk.subjects" -}}
