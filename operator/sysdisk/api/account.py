@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import ConfigDict
+from pydantic import ConfigDict, WithJsonSchema
 
 from sysdisk.api.base import (
     ApiModel,
@@ -27,6 +27,13 @@ ShortText = Annotated[str, text(64)]
 LabelText = Annotated[str, text(317)]
 LabelValue = Annotated[str, text(63, least=0)]
 TagText = Annotated[str, text(128, least=0)]
+
+Rate = Annotated[
+    float,
+    WithJsonSchema(
+        {"type": "number", "description": "Requests a second.", "minimum": 0.01, "maximum": 10000}
+    ),
+]
 
 
 class SecretRef(ApiModel):
@@ -163,7 +170,7 @@ class Limits(ApiModel):
     """How fast, how many at once, and when to stop by itself."""
 
     requests_per_second: Annotated[
-        FrozenMap[Annotated[float, described("Requests a second.", minimum=0.01, maximum=10000)]],
+        FrozenMap[Rate],
         described(
             "Highest rate by ECS action and region, such as DescribeInstances: 5.",
             maxProperties=100,
@@ -232,7 +239,9 @@ class Require(ApiModel):
     ] = False
 
 
-_LOOPBACK = r"^http://(localhost|127([.][0-9]{1,3}){3}|\\[::1\\])(:[0-9]{1,5})?/?$"
+_LOOPBACK = (
+    r"^http://(localhost|127([.](25[0-5]|2[0-4][0-9]|1?[0-9]{1,2})){3}|\\[::1\\])(:[0-9]{1,5})?/?$"
+)
 _HTTPS = r"^(https://)?([A-Za-z0-9.-]+|\\[[0-9A-Fa-f:]+\\])(:[0-9]{1,5})?/?$"
 
 Endpoint = Annotated[str, text(256)]

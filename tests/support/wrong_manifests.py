@@ -1,0 +1,358 @@
+"""Manifests that must be refused at apply, with the words that the refusal must hold.
+
+Data only: the core tests hold them to the generated schemas, the contract and end-to-end tests
+send them to servers. A refusal names the field and the rule.
+"""
+
+from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+from typing import Any
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class WrongManifest:
+    """One manifest that a server must refuse."""
+
+    name: str
+    manifest: Json
+    field: str
+    """The path that the refusal must name."""
+    message: str
+    """Words that the refusal must hold."""
+    before: Json | None = None
+    """The manifest that is applied first, for rules about changes."""
+
+
+def spec_manifest(changes: Mapping[str, Any] | None = None) -> Json:
+    """Return a valid SystemDiskSpec with `changes` to its spec; None removes a field."""
+    spec = {"instanceId": "i-bp1wrong000000001", "imageId": "m-bp1wrong000000001"}
+    return _manifest("SystemDiskSpec", "wrong", spec, changes or {})
+
+
+def account_manifest(changes: Mapping[str, Any] | None = None, name: str = "wrong") -> Json:
+    """Return a valid EcsAccount with `changes` to its spec; None removes a field."""
+    spec = {"regionId": "cn-hangzhou", "credentials": {"chain": True}}
+    return _manifest("EcsAccount", name, spec, changes or {})
+
+
+def _manifest(kind: str, name: str, spec: Mapping[str, Any], changes: Mapping[str, Any]) -> Json:
+    merged = {k: v for k, v in {**spec, **changes}.items() if v is not None}
+    return {
+        "apiVersion": "sysdisk.dev/v1alpha1",
+        "kind": kind,
+        "metadata": {"name": name},
+        "spec": deepcopy(merged),
+    }
+
+
+def _spec(name: str, changes: Json, field: str, message: str) -> WrongManifest:
+    return WrongManifest(name, spec_manifest(changes), field, message)
+
+
+def _account(name: str, changes: Json, field: str, message: str) -> WrongManifest:
+    return WrongManifest(name, account_manifest(changes), field, message)
+
+
+def _change(name: str, before: Json, after: Json, field: str, message: str) -> WrongManifest:
+    return WrongManifest(name, spec_manifest(after), field, message, before=spec_manifest(before))
+
+
+def _window(**fields: Any) -> Json:
+    window = {"schedule": "0 2 * * 6", "duration": "4h", **fields}
+    return {"maintenanceWindows": [{k: v for k, v in window.items() if v is not None}]}
+
+
+_ONE_IMAGE = "set exactly one of imageId and imageFamily"
+_ONE_LOGIN = "set at most one of passwordSecretRef, passwordInherit and keyPairName"
+_ONE_SOURCE = "set exactly one of secretRef, rrsa, ecsRamRole and chain"
+_SECRET = {"name": "login", "key": "password"}
+_STOP = "power.stopTimeout must be a duration from 1s to 24h"
+_ENDPOINT = "plain http:// only for a loopback address"
+_REGION = "regionId is immutable, and can be neither added nor removed later"
+
+WRONG_SPECS: tuple[WrongManifest, ...] = (
+    _spec("no instance", {"instanceId": None}, "spec.instanceId", "Required value"),
+    _spec("instance with a space", {"instanceId": "i-1 2"}, "spec.instanceId", "should match"),
+    _spec("instance with a tab", {"instanceId": "i-1\t"}, "spec.instanceId", "should match"),
+    _spec("empty instance", {"instanceId": ""}, "spec.instanceId", "at least 1 char"),
+    _spec("endless instance", {"instanceId": "i" * 129}, "spec.instanceId", "Too long"),
+    _spec("instance as number", {"instanceId": 7}, "spec.instanceId", "must be of type string"),
+    _spec("no image", {"imageId": None}, "spec", _ONE_IMAGE),
+    _spec("image and family", {"imageFamily": "web"}, "spec", _ONE_IMAGE),
+    _spec("image and disk", {"advanced": {"diskId": "d-1"}}, "spec", _ONE_IMAGE),
+    _spec(
+        "family and disk",
+        {"imageId": None, "imageFamily": "web", "advanced": {"diskId": "d-1"}},
+        "spec",
+        _ONE_IMAGE,
+    ),
+    _spec("size zero", {"size": 0}, "spec.size", "greater than or equal to 1"),
+    _spec("size too large", {"size": 2049}, "spec.size", "less than or equal to 2048"),
+    _spec("size with a unit", {"size": "40Gi"}, "spec.size", "must be of type integer"),
+    _spec(
+        "two logins",
+        {"login": {"passwordSecretRef": _SECRET, "keyPairName": "admins"}},
+        "spec.login",
+        _ONE_LOGIN,
+    ),
+    _spec(
+        "inherit and key pair",
+        {"login": {"passwordInherit": True, "keyPairName": "admins"}},
+        "spec.login",
+        _ONE_LOGIN,
+    ),
+    _spec(
+        "inherit false",
+        {"login": {"passwordInherit": False}},
+        "spec.login.passwordInherit",
+        "passwordInherit can only be true",
+    ),
+    _spec(
+        "password without key",
+        {"login": {"passwordSecretRef": {"name": "login"}}},
+        "spec.login.passwordSecretRef.key",
+        "Required value",
+    ),
+    _spec(
+        "secret name in capitals",
+        {"login": {"passwordSecretRef": {"name": "Login", "key": "password"}}},
+        "spec.login.passwordSecretRef.name",
+        "should match",
+    ),
+    _spec(
+        "key without encryption",
+        {"encryption": {"kmsKeyId": "key-1"}},
+        "spec.encryption.kmsKeyId",
+        "encryption.kmsKeyId needs encryption.enabled: true",
+    ),
+    _spec(
+        "key with encryption off",
+        {"encryption": {"enabled": False, "kmsKeyId": "key-1"}},
+        "spec.encryption.kmsKeyId",
+        "encryption.kmsKeyId needs encryption.enabled: true",
+    ),
+    _spec(
+        "algorithm without encryption",
+        {"advanced": {"encryptAlgorithm": "aes-256"}},
+        "spec.advanced.encryptAlgorithm",
+        "advanced.encryptAlgorithm needs encryption.enabled: true",
+    ),
+    _spec(
+        "security strategy misspelt",
+        {"securityEnhancementStrategy": "Inactive"},
+        "spec.securityEnhancementStrategy",
+        'supported values: "Active", "Deactive"',
+    ),
+    _spec(
+        "approval unknown",
+        {"approval": "Never"},
+        "spec.approval",
+        'supported values: "Automatic", "Manual"',
+    ),
+    _spec("drift unknown", {"driftPolicy": "Undo"}, "spec.driftPolicy", "supported values"),
+    _spec(
+        "force unknown",
+        {"power": {"forceStop": "Yes"}},
+        "spec.power.forceStop",
+        "Unsupported value",
+    ),
+    _spec("timeout a number", {"power": {"stopTimeout": "300"}}, "spec.power.stopTimeout", _STOP),
+    _spec("timeout of days", {"power": {"stopTimeout": "2d"}}, "spec.power.stopTimeout", _STOP),
+    _spec("timeout of zero", {"power": {"stopTimeout": "0s"}}, "spec.power.stopTimeout", _STOP),
+    _spec("timeout too long", {"power": {"stopTimeout": "25h"}}, "spec.power.stopTimeout", _STOP),
+    _spec(
+        "giving back negative",
+        {"power": {"giveBackAfter": "-10m"}},
+        "spec.power.giveBackAfter",
+        "power.giveBackAfter must be a duration",
+    ),
+    _spec(
+        "backup for no day",
+        {"backup": {"enabled": True, "retentionDays": 0}},
+        "spec.backup.retentionDays",
+        "greater than or equal to 1",
+    ),
+    _spec(
+        "cron of six fields",
+        _window(schedule="0 0 2 * * 6"),
+        "spec.maintenanceWindows[0].schedule",
+        "cron expression of five fields",
+    ),
+    _spec(
+        "cron by name",
+        _window(schedule="@midnight"),
+        "spec.maintenanceWindows[0].schedule",
+        "cron expression of five fields",
+    ),
+    _spec(
+        "zone with a space",
+        _window(timeZone="Asia Shanghai"),
+        "spec.maintenanceWindows[0].timeZone",
+        "name of an IANA time zone",
+    ),
+    _spec(
+        "window without length",
+        _window(duration=None),
+        "spec.maintenanceWindows[0].duration",
+        "Required value",
+    ),
+    _spec(
+        "window too short",
+        _window(duration="1m"),
+        "spec.maintenanceWindows[0].duration",
+        "duration must be a duration from 5m to 168h",
+    ),
+    _spec(
+        "seventeen windows",
+        {"maintenanceWindows": [{"schedule": "0 2 * * 6", "duration": "4h"}] * 17},
+        "spec.maintenanceWindows",
+        "must have at most 16 items",
+    ),
+    _spec(
+        "account not a DNS label",
+        {"accountRef": {"name": "Team_A"}},
+        "spec.accountRef.name",
+        "should match",
+    ),
+    _spec("empty trigger", {"replaceTrigger": ""}, "spec.replaceTrigger", "at least 1 char"),
+    _spec("region with a dot", {"regionId": "cn.evil"}, "spec.regionId", "should match"),
+    _spec("suspend as text", {"suspend": "yes"}, "spec.suspend", "must be of type boolean"),
+    WrongManifest(
+        "no spec",
+        {
+            "apiVersion": "sysdisk.dev/v1alpha1",
+            "kind": "SystemDiskSpec",
+            "metadata": {"name": "wrong"},
+        },
+        "spec",
+        "Required value",
+    ),
+)
+
+WRONG_CHANGES: tuple[WrongManifest, ...] = (
+    _change(
+        "another instance",
+        {},
+        {"instanceId": "i-bp1wrong000000002"},
+        "spec.instanceId",
+        "instanceId is immutable",
+    ),
+    _change("region added", {}, {"regionId": "cn-hangzhou"}, "spec.regionId", _REGION),
+    _change("region removed", {"regionId": "cn-hangzhou"}, {}, "spec.regionId", _REGION),
+    _change(
+        "region changed",
+        {"regionId": "cn-hangzhou"},
+        {"regionId": "cn-shanghai"},
+        "spec.regionId",
+        _REGION,
+    ),
+)
+
+WRONG_ACCOUNTS: tuple[WrongManifest, ...] = (
+    _account("no region", {"regionId": None}, "spec.regionId", "Required value"),
+    _account("no credentials", {"credentials": None}, "spec.credentials", "Required value"),
+    _account("empty credentials", {"credentials": {}}, "spec.credentials", _ONE_SOURCE),
+    _account(
+        "two sources",
+        {"credentials": {"chain": True, "ecsRamRole": {"name": "node"}}},
+        "spec.credentials",
+        _ONE_SOURCE,
+    ),
+    _account(
+        "only a role to assume",
+        {"credentials": {"assumeRole": {"roleArn": "acs:ram::1:role/x"}}},
+        "spec.credentials",
+        _ONE_SOURCE,
+    ),
+    _account(
+        "chain false",
+        {"credentials": {"chain": False}},
+        "spec.credentials.chain",
+        "chain can only be true",
+    ),
+    _account(
+        "role that is no ARN",
+        {"credentials": {"chain": True, "assumeRole": {"roleArn": "sysdisk"}}},
+        "spec.credentials.assumeRole.roleArn",
+        "should match",
+    ),
+    _account(
+        "secret without namespace",
+        {"credentials": {"secretRef": {"name": "key"}}},
+        "spec.credentials.secretRef.namespace",
+        "Required value",
+    ),
+    _account(
+        "http to another host",
+        {"endpoint": "http://ecs.cn-hangzhou.aliyuncs.com"},
+        "spec.endpoint",
+        _ENDPOINT,
+    ),
+    _account(
+        "http to a host that looks like loopback",
+        {"endpoint": "http://127.0.0.1.example.com"},
+        "spec.endpoint",
+        _ENDPOINT,
+    ),
+    _account(
+        "http with loopback as a user",
+        {"endpoint": "http://127.0.0.1@example.com"},
+        "spec.endpoint",
+        _ENDPOINT,
+    ),
+    _account("endpoint with a path", {"endpoint": "https://a.b/c"}, "spec.endpoint", _ENDPOINT),
+    _account("another scheme", {"endpoint": "ftp://a.b"}, "spec.endpoint", _ENDPOINT),
+    _account(
+        "namespace in capitals",
+        {"allowedNamespaces": {"names": ["Shop"]}},
+        "spec.allowedNamespaces.names[0]",
+        "should match",
+    ),
+    _account(
+        "selector without values",
+        {"allowedNamespaces": {"selector": {"matchExpressions": [{"key": "a", "operator": "In"}]}}},
+        "spec.allowedNamespaces.selector.matchExpressions[0]",
+        "values must be given for In and NotIn",
+    ),
+    _account(
+        "granted ID with a space",
+        {"allowedInstances": {"ids": ["i-1 i-2"]}},
+        "spec.allowedInstances.ids[0]",
+        "should match",
+    ),
+    _account(
+        "rate of zero",
+        {"limits": {"requestsPerSecond": {"DescribeInstances": 0}}},
+        "spec.limits.requestsPerSecond.DescribeInstances",
+        "greater than or equal to 0.01",
+    ),
+    _account(
+        "none at once",
+        {"limits": {"concurrentReplacements": 0}},
+        "spec.limits.concurrentReplacements",
+        "greater than or equal to 1",
+    ),
+    _account(
+        "all quota left to others",
+        {"limits": {"headroomPercent": 100}},
+        "spec.limits.headroomPercent",
+        "less than or equal to 95",
+    ),
+    _account(
+        "required approval unknown",
+        {"require": {"approval": "Always"}},
+        "spec.require.approval",
+        "Unsupported value",
+    ),
+    WrongManifest(
+        "account not named by a DNS label",
+        account_manifest(name="team.a"),
+        "<nil>",
+        "the name of an EcsAccount must be a DNS label",
+    ),
+)
+
+WRONG_MANIFESTS: tuple[WrongManifest, ...] = WRONG_SPECS + WRONG_CHANGES + WRONG_ACCOUNTS
