@@ -327,7 +327,7 @@ WRONG_ACCOUNTS: tuple[WrongManifest, ...] = (
         "rate of zero",
         {"limits": {"requestsPerSecond": {"DescribeInstances": 0}}},
         "spec.limits.requestsPerSecond.DescribeInstances",
-        "greater than or equal to 0.01",
+        "should be greater than 0",
     ),
     _account(
         "none at once",

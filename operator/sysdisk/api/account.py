@@ -28,12 +28,9 @@ LabelText = Annotated[str, text(317)]
 LabelValue = Annotated[str, text(63, least=0)]
 TagText = Annotated[str, text(128, least=0)]
 
-Rate = Annotated[
-    float,
-    WithJsonSchema(
-        {"type": "number", "description": "Requests a second.", "minimum": 0.01, "maximum": 10000}
-    ),
-]
+# Not `minimum: 0.01`: kube-apiserver 1.36 cuts a bound to an integer for an integer, and takes 0.
+_RATE = {"type": "number", "minimum": 0, "exclusiveMinimum": True, "maximum": 10000}
+Rate = Annotated[float, WithJsonSchema({**_RATE, "description": "Requests a second."})]
 
 
 class SecretRef(ApiModel):

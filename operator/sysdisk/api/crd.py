@@ -25,7 +25,7 @@ from sysdisk.api.status import SystemDiskSpecStatus
 _RULES = "x-kubernetes-validations"
 _KEPT = (
     "type", "format", "description", "enum", "pattern", "minLength", "maxLength", "minimum",
-    "maximum", "maxItems", "maxProperties", "required",
+    "exclusiveMinimum", "maximum", "maxItems", "maxProperties", "required",
 )  # fmt: skip
 _ROOT = {
     "apiVersion": "Version of the API that this object is written in.",
