@@ -161,7 +161,12 @@ class Faults:
         text = message if message is not None else (entry.message if entry else code)
         status = http if http is not None else (entry.http if entry else 0)
         rule = FaultRule(
-            *(self._number(), "error", action, side, times, instance_id),
+            self._number(),
+            "error",
+            action,
+            side,
+            times,
+            instance_id,
             http=status,
             code=code,
             message=text,
@@ -184,7 +189,7 @@ class Faults:
         """Answer the next calls with something that is no answer."""
         return self._add(
             FaultRule(
-                *(self._number(), "broken", action, side, times, instance_id), broken=Broken(kind)
+                self._number(), "broken", action, side, times, instance_id, broken=Broken(kind)
             )
         )
 
@@ -197,9 +202,9 @@ class Faults:
         times: int = 1,
         instance_id: str = "",
     ) -> FaultRule:
-        """Let the next calls wait, in seconds of the cloud's clock; see `Cloud.delays`."""
+        """Let the next calls wait, in seconds of the caller's clock; see `Cloud.delays`."""
         return self._add(
-            FaultRule(*(self._number(), "delay", action, side, times, instance_id), seconds=seconds)
+            FaultRule(self._number(), "delay", action, side, times, instance_id, seconds=seconds)
         )
 
     def throttle(

@@ -90,7 +90,8 @@ class Outside:
         vm.os_type = image.os_type if image else vm.os_type
         vm.key_pair = ""
         self._did(
-            *("disk_replaced", instance_id),
+            "disk_replaced",
+            instance_id,
             old_disk_id=old.id,
             new_disk_id=new.id,
             image_id=image_id,

@@ -107,7 +107,8 @@ def accept(
     )
     vm.password_sha256 = sha256(params.get("Password", ""))
     world.effect(
-        *("replacement_accepted", vm.id),
+        "replacement_accepted",
+        vm.id,
         old_disk_id=old.id,
         new_disk_id=new.id,
         image_id=image_id,
@@ -134,7 +135,8 @@ def swap(world: World, vm: Instance, job: Replacement) -> None:
     vm.os_type = image.os_type if image else _os_of(job, vm)
     vm.system_disk_id, vm.key_pair, vm.replacement = new.id, job.key_pair, None
     world.effect(
-        *("disk_replaced", vm.id),
+        "disk_replaced",
+        vm.id,
         old_disk_id=job.old_disk_id,
         new_disk_id=new.id,
         from_image_id=from_image,

@@ -78,7 +78,8 @@ class World:
 
     def new_hex(self, kind: str) -> str:
         """Return 32 fresh hexadecimal digits."""
-        return hashlib.sha256(self._tick(kind).encode()).hexdigest()[:32]
+        text = f"{self.seed}/{self._tick(kind)}"
+        return hashlib.sha256(text.encode()).hexdigest()[:32]
 
     def request_id(self) -> str:
         """Return a fresh request id in the shape of a UUID."""
