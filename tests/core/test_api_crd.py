@@ -18,6 +18,7 @@ from tests.support.wrong_manifests import (
 )
 
 from sysdisk.api.account import EcsAccountSpec
+from sysdisk.api.base import quoted
 from sysdisk.api.crd import crds, render, write
 from sysdisk.api.reference import render_reference
 from sysdisk.api.spec import SystemDiskSpecSpec
@@ -91,6 +92,25 @@ def test_everything_has_a_type_and_a_bound() -> None:
     assert unbounded == [f"{kind}.{field}" for kind in KINDS for field in ("apiVersion", "kind")]
 
 
+def test_no_bound_is_a_fraction_which_servers_cut_for_integers() -> None:
+    bounds = [
+        (path, node[key])
+        for path, node in all_nodes()
+        for key in ("minimum", "maximum")
+        if key in node
+    ]
+    assert bounds
+    assert [path for path, bound in bounds if bound != int(bound)] == []
+
+
+def test_every_pattern_is_said_in_words_too() -> None:
+    patterns = [(path, node) for path, node in all_nodes() if "pattern" in node]
+    assert patterns
+    for path, node in patterns:
+        said = node["x-kubernetes-validations"][0]
+        assert said["rule"] == f"self.matches('{quoted(node['pattern'])}')", path
+
+
 def test_no_rule_stands_in_status_or_relates_spec_to_it() -> None:
     key = "x-kubernetes-validations"
     ruled = [(path, node[key]) for path, node in all_nodes() if key in node]
@@ -136,9 +156,8 @@ def test_a_wrong_manifest_is_refused_by_naming_field_and_rule(wrong: WrongManife
     if wrong.before is not None:
         assert refusals(wrong.before) == []
     said = refusals(wrong.manifest, wrong.before)
-    assert [
-        line for line in said if line.startswith(f"{wrong.field}:") and wrong.message in line
-    ], said
+    path = f"{wrong.field}:" if wrong.field else ""
+    assert [line for line in said if line.startswith(path) and wrong.message in line], said
 
 
 def test_wrong_manifests_have_different_names() -> None:

@@ -19,7 +19,7 @@ class WrongManifest:
     name: str
     manifest: Json
     field: str
-    """The path that the refusal must name."""
+    """The path that the refusal must name; empty for the object itself (servers say `<nil>`)."""
     message: str
     """Words that the refusal must hold."""
     before: Json | None = None
@@ -65,6 +65,11 @@ def _window(**fields: Any) -> Json:
     return {"maintenanceWindows": [{k: v for k, v in window.items() if v is not None}]}
 
 
+_ID = "holds no spaces and no control characters"
+_LABEL = "must be a DNS label"
+_NAME = "must be a DNS name"
+_ARN = "must be an ARN"
+_REGION_ID = "must be a region ID"
 _ONE_IMAGE = "set exactly one of imageId and imageFamily"
 _ONE_LOGIN = "set at most one of passwordSecretRef, passwordInherit and keyPairName"
 _ONE_SOURCE = "set exactly one of secretRef, rrsa, ecsRamRole and chain"
@@ -75,8 +80,8 @@ _REGION = "regionId is immutable, and can be neither added nor removed later"
 
 WRONG_SPECS: tuple[WrongManifest, ...] = (
     _spec("no instance", {"instanceId": None}, "spec.instanceId", "Required value"),
-    _spec("instance with a space", {"instanceId": "i-1 2"}, "spec.instanceId", "should match"),
-    _spec("instance with a tab", {"instanceId": "i-1\t"}, "spec.instanceId", "should match"),
+    _spec("instance with a space", {"instanceId": "i-1 2"}, "spec.instanceId", _ID),
+    _spec("instance with a tab", {"instanceId": "i-1\t"}, "spec.instanceId", _ID),
     _spec("empty instance", {"instanceId": ""}, "spec.instanceId", "at least 1 char"),
     _spec("endless instance", {"instanceId": "i" * 129}, "spec.instanceId", "Too long"),
     _spec("instance as number", {"instanceId": 7}, "spec.instanceId", "must be of type string"),
@@ -120,7 +125,7 @@ WRONG_SPECS: tuple[WrongManifest, ...] = (
         "secret name in capitals",
         {"login": {"passwordSecretRef": {"name": "Login", "key": "password"}}},
         "spec.login.passwordSecretRef.name",
-        "should match",
+        _NAME,
     ),
     _spec(
         "key without encryption",
@@ -215,10 +220,10 @@ WRONG_SPECS: tuple[WrongManifest, ...] = (
         "account not a DNS label",
         {"accountRef": {"name": "Team_A"}},
         "spec.accountRef.name",
-        "should match",
+        _LABEL,
     ),
     _spec("empty trigger", {"replaceTrigger": ""}, "spec.replaceTrigger", "at least 1 char"),
-    _spec("region with a dot", {"regionId": "cn.evil"}, "spec.regionId", "should match"),
+    _spec("region with a dot", {"regionId": "cn.evil"}, "spec.regionId", _REGION_ID),
     _spec("suspend as text", {"suspend": "yes"}, "spec.suspend", "must be of type boolean"),
     WrongManifest(
         "no spec",
@@ -277,7 +282,7 @@ WRONG_ACCOUNTS: tuple[WrongManifest, ...] = (
         "role that is no ARN",
         {"credentials": {"chain": True, "assumeRole": {"roleArn": "sysdisk"}}},
         "spec.credentials.assumeRole.roleArn",
-        "should match",
+        _ARN,
     ),
     _account(
         "secret without namespace",
@@ -309,7 +314,7 @@ WRONG_ACCOUNTS: tuple[WrongManifest, ...] = (
         "namespace in capitals",
         {"allowedNamespaces": {"names": ["Shop"]}},
         "spec.allowedNamespaces.names[0]",
-        "should match",
+        _LABEL,
     ),
     _account(
         "selector without values",
@@ -321,7 +326,7 @@ WRONG_ACCOUNTS: tuple[WrongManifest, ...] = (
         "granted ID with a space",
         {"allowedInstances": {"ids": ["i-1 i-2"]}},
         "spec.allowedInstances.ids[0]",
-        "should match",
+        _ID,
     ),
     _account(
         "rate of zero",
@@ -350,7 +355,7 @@ WRONG_ACCOUNTS: tuple[WrongManifest, ...] = (
     WrongManifest(
         "account not named by a DNS label",
         account_manifest(name="team.a"),
-        "<nil>",
+        "",
         "the name of an EcsAccount must be a DNS label",
     ),
 )

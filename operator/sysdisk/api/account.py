@@ -22,7 +22,9 @@ from sysdisk.api.base import (
 from sysdisk.api.policy import WINDOWS_LIMIT, Approval, Backup, MaintenanceWindow
 from sysdisk.api.status import CONDITIONS_LIMIT, Condition
 
-RoleArn = Annotated[str, text(256, r"^acs:[^\x00-\x20\x7f]+$")]
+RoleArn = Annotated[
+    str, text(256, r"^acs:[^\x00-\x20\x7f]+$", "must be an ARN, such as acs:ram::1234:role/name")
+]
 ShortText = Annotated[str, text(64)]
 LabelText = Annotated[str, text(317)]
 LabelValue = Annotated[str, text(63, least=0)]

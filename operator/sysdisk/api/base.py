@@ -151,32 +151,12 @@ def first(limit: int) -> AfterValidator:
     return AfterValidator(lambda entries: entries[:limit])
 
 
+RULES: Final = "x-kubernetes-validations"
+
 ID_PATTERN: Final = r"^[^\x00-\x20\x7f]+$"
 LABEL_PATTERN: Final = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 NAME_PATTERN: Final = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
 REGION_PATTERN: Final = r"^[a-z][a-z0-9-]*$"
-
-
-def text(limit: int, pattern: str | None = None, least: int = 1) -> WithJsonSchema:
-    """Return the schema of a text that people write: `least` to `limit` characters, `pattern`.
-
-    Only the API server checks it: what it stored is read as it is.
-    """
-    schema: Json = {"type": "string", "minLength": least, "maxLength": limit}
-    return WithJsonSchema(schema | ({"pattern": pattern} if pattern else {}))
-
-
-ResourceId = Annotated[str, text(128, ID_PATTERN)]
-"""An ID of ECS: no spaces and control characters; their shapes are ECS's own business."""
-
-RegionId = Annotated[str, text(64, REGION_PATTERN)]
-"""A region. Strict, because it becomes part of a host name that passwords are sent to."""
-
-ObjectName = Annotated[str, text(253, NAME_PATTERN)]
-"""The name of a Kubernetes object that is a DNS subdomain, such as a Secret."""
-
-LabelName = Annotated[str, text(63, LABEL_PATTERN)]
-"""The name of a Kubernetes object that is a DNS label, such as a namespace."""
 
 
 def rule(
@@ -193,13 +173,62 @@ def rule(
 
 def rules(*made: Json) -> Json:
     """Return `made` as the extra schema of a field or a model."""
-    return {"x-kubernetes-validations": list(made)}
+    return {RULES: list(made)}
 
 
 def described(description: str, *made: Json, **extra: Any) -> Any:
-    """Return the marks of a field: its description, CEL rules, and further schema keys."""
-    schema: Json = {**extra, **(rules(*made) if made else {})}
-    return Field(description=description, json_schema_extra=schema or None)
+    """Return the marks of a field: its description, CEL rules, and further schema keys.
+
+    The rules come after those of the field's type.
+    """
+
+    def mark(schema: Json) -> None:
+        schema.update(extra)
+        if made:
+            schema[RULES] = [*schema.get(RULES, ()), *made]
+
+    return Field(description=description, json_schema_extra=mark)
+
+
+def text(
+    limit: int, pattern: str | None = None, says: str | None = None, *, least: int = 1
+) -> WithJsonSchema:
+    """Return the schema of a text that people write: `least` to `limit` characters, `pattern`.
+
+    The pattern is there for editors, and again as a rule which `says` what is wrong. Only the API
+    server checks it: what it stored is read as it is.
+    """
+    schema: Json = {"type": "string", "minLength": least, "maxLength": limit}
+    if pattern is not None:
+        schema["pattern"] = pattern
+    if pattern is not None and says is not None:
+        schema |= rules(rule(f"self.matches('{quoted(pattern)}')", says))
+    return WithJsonSchema(schema)
+
+
+def quoted(pattern: str) -> str:
+    """Return a regular expression as the inside of a CEL text between single quotes."""
+    return pattern.replace("\\", "\\\\").replace("'", "\\'")
+
+
+_ID_SAYS: Final = "an ID or name of ECS holds no spaces and no control characters"
+_LABEL_SAYS: Final = (
+    "must be a DNS label: lower case letters, digits and dashes, no dash at either end"
+)
+_NAME_SAYS: Final = "must be a DNS name: lower case letters, digits, dashes and dots"
+_REGION_SAYS: Final = "must be a region ID, such as cn-hangzhou"
+
+ResourceId = Annotated[str, text(128, ID_PATTERN, _ID_SAYS)]
+"""An ID of ECS: no spaces and control characters; their shapes are ECS's own business."""
+
+RegionId = Annotated[str, text(64, REGION_PATTERN, _REGION_SAYS)]
+"""A region. Strict, because it becomes part of a host name that passwords are sent to."""
+
+ObjectName = Annotated[str, text(253, NAME_PATTERN, _NAME_SAYS)]
+"""The name of a Kubernetes object that is a DNS subdomain, such as a Secret."""
+
+LabelName = Annotated[str, text(63, LABEL_PATTERN, _LABEL_SAYS)]
+"""The name of a Kubernetes object that is a DNS label, such as a namespace."""
 
 
 _DURATION_PATTERN: Final = "^([0-9]{1,4}h)?([0-9]{1,5}m)?([0-9]{1,6}s)?$"

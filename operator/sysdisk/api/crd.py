@@ -17,12 +17,11 @@ from pydantic.json_schema import GenerateJsonSchema
 
 from sysdisk.api import meta
 from sysdisk.api.account import EcsAccountSpec, EcsAccountStatus
-from sysdisk.api.base import LABEL_PATTERN, Json, rule
+from sysdisk.api.base import LABEL_PATTERN, RULES, Json, rule
 from sysdisk.api.durations import format_duration
 from sysdisk.api.spec import SystemDiskSpecSpec
 from sysdisk.api.status import SystemDiskSpecStatus
 
-_RULES = "x-kubernetes-validations"
 _KEPT = (
     "type", "format", "description", "enum", "pattern", "minLength", "maxLength", "minimum",
     "exclusiveMinimum", "maximum", "maxItems", "maxProperties", "required",
@@ -96,8 +95,8 @@ def _structural(node: Json, defs: Json, people: bool) -> Json:
         }
     if isinstance(flat.get("additionalProperties"), dict):
         made["additionalProperties"] = _structural(flat["additionalProperties"], defs, people)
-    if people and _RULES in flat:
-        made[_RULES] = flat[_RULES]
+    if people and RULES in flat:
+        made[RULES] = flat[RULES]
     return made
 
 
@@ -109,9 +108,9 @@ def _flatten(node: Json, defs: Json) -> Json:
     for branch in node.get("anyOf", ()):
         if branch.get("type") != "null":
             inner = _flatten(branch, defs)
-    own_rules = [*inner.get(_RULES, []), *node.get(_RULES, [])]
-    merged = inner | {k: v for k, v in node.items() if k not in ("$ref", "anyOf", _RULES)}
-    return merged | ({_RULES: own_rules} if own_rules else {})
+    own_rules = [*inner.get(RULES, []), *node.get(RULES, [])]
+    merged = inner | {k: v for k, v in node.items() if k not in ("$ref", "anyOf", RULES)}
+    return merged | ({RULES: own_rules} if own_rules else {})
 
 
 def _has_default(flat: Json, defs: Json) -> bool:
@@ -191,7 +190,7 @@ def _ecs_account() -> Json:
         EcsAccountSpec,
         EcsAccountStatus,
     )
-    root[_RULES] = [
+    root[RULES] = [
         rule(
             f"size(self.metadata.name) <= 63 && self.metadata.name.matches('{LABEL_PATTERN}')",
             "the name of an EcsAccount must be a DNS label: at most 63 lower case letters, digits "

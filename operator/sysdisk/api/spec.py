@@ -61,7 +61,10 @@ class SecurityEnhancementStrategy(StrEnum):
     DEACTIVE = "Deactive"
 
 
-SecretKey = Annotated[str, text(253, r"^[-._a-zA-Z0-9]+$")]
+SecretKey = Annotated[
+    str,
+    text(253, r"^[-._a-zA-Z0-9]+$", "must be a key of a Secret: letters, digits, -, _ and ."),
+]
 FreeText = Annotated[str, text(256)]
 
 
