@@ -83,7 +83,9 @@ async def load(kubeconfig: str | None = None) -> Access:
 
 async def _from_file(config: Configuration, path: str | None) -> None:
     try:
-        await load_kube_config(  # type: ignore[no-untyped-call]config_file=path, client_configuration=config, persist_config=False)
+        await load_kube_config(  # type: ignore[no-untyped-call]
+            config_file=path, client_configuration=config, persist_config=False
+        )
     except (ConfigException, OSError, TypeError, ValueError) as exc:
         where = path or "$KUBECONFIG or ~/.kube/config"
         raise NotConfigured(f"cannot use the kubeconfig {where}: {_first_line(exc)}") from None
