@@ -115,6 +115,7 @@ class LastError(ApiModel):
         Field(alias="class"),
         described("What it asks for: retry, wait, or user for a person's help."),
     ] = None
+    advice: Annotated[Message | None, described("What to do about it.")] = None
 
 
 class PlanPolicy(ApiModel):
@@ -294,7 +295,7 @@ class Operation(ApiModel):
     first_try_at: Annotated[
         Time | None, described("When ReplaceSystemDisk was first sent with this token.")
     ] = None
-    last_try_at: Annotated[Time | None, described("When it was last sent.")] = None
+    last_try_at: Annotated[Time | None, described("When the last write of this step was sent to ECS.")] = None
     unlocked_since: Annotated[
         Time | None,
         described("Since when, with an unknown outcome, the old disk is seen without a lock."),
@@ -337,6 +338,10 @@ class HistoryEntry(ApiModel):
         described("Request IDs of its writes to ECS.", maxItems=REQUEST_IDS_LIMIT),
     ] = ()
     approved_by: Annotated[Word | None, described("Who approved the plan.")] = None
+    attempt: Annotated[
+        int | None,
+        described("The last attempt that was sent; a later one gets a new token.", minimum=0),
+    ] = None
 
 
 class Settled(ApiModel):
@@ -344,6 +349,13 @@ class Settled(ApiModel):
 
     inputs: Annotated[Word, described("Hash of those inputs.")]
     at: Annotated[Time, described("When they were matched.")]
+    login: Annotated[
+        Word | None, described("Hash of the login as it was declared then, without any secret.")
+    ] = None
+    differs: Annotated[
+        bool | None,
+        described("A replacement towards these inputs ended, and the machine still differed."),
+    ] = None
 
 
 class ResolvedFor(ApiModel):
@@ -352,6 +364,9 @@ class ResolvedFor(ApiModel):
     image_family: Annotated[Word, described("The family.")]
     generation: Annotated[int, described("Generation of the spec.", minimum=0)]
     trigger: Annotated[Word | None, described("The replace trigger in force.")] = None
+    inputs: Annotated[
+        Word | None, described("Hash of what the spec asked for beside the family.")
+    ] = None
 
 
 class SystemDiskSpecStatus(ApiModel):

@@ -3,18 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 
-
-class ErrorClass(StrEnum):
-    """What an error code asks for. Source: the error catalogue (`ecs/error_catalog.yaml`)."""
-
-    RETRY = "retry"
-    """A passing fault: the identical request again, later, with the same client token."""
-    WAIT = "wait"
-    """A state that changes by itself: look until it has, then ask again."""
-    USER = "user"
-    """A person must change something."""
+from sysdisk.api.status import ErrorClass as ErrorClass
 
 
 @dataclass(frozen=True, slots=True)

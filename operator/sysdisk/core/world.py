@@ -156,6 +156,8 @@ class SecretLook:
     resource_version: str = ""
     faults: tuple[str, ...] = ()
     """Broken password rules in words, for `AGAINST_RULES`; they never quote the value."""
+    leading_slash: bool = False
+    """The value begins with a slash, which Windows does not take."""
 
 
 class AccountState(StrEnum):
@@ -235,8 +237,6 @@ class Observed:
     system_disks: tuple[Disk, ...] | None = None
     """The disks attached to the instance as system disk: one, when all is well."""
     data_disk_ids: frozenset[str] | None = None
-    new_disk: Disk | None = None
-    old_disk_gone: bool | None = None
     fresh: bool = False
     """The looks at the instance and its disks were begun after this pass had read the record."""
     seen_at: datetime | None = None
@@ -248,6 +248,10 @@ class Observed:
     default_encryption: bool | None = None
     snapshot_running: bool | None = None
     claims: tuple[Claim, ...] = ()
+    dry_run: bool = False
+    """Plan, and never write to ECS."""
+    failure: str = ""
+    """Why ECS could not be asked, when it could not."""
 
     @property
     def system_disk(self) -> Disk | None:

@@ -1,0 +1,204 @@
+"""The end of an operation: its place in the history, what it settled, and what becomes of its plan."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Final
+
+from sysdisk.api.reasons import Reason
+from sysdisk.api.status import (
+    HistoryEntry,
+    Operation,
+    Plan,
+    Settled,
+    SystemDiskSpecStatus,
+)
+from sysdisk.core.model import Decision, DiskLook, Event, Look, RemoveFinalizer, Subject
+from sysdisk.core.verdict import verdict, with_sight
+from sysdisk.core.wanted import login_hash, with_trigger
+from sysdisk.core.world import Observed
+
+REPLACED: Final = "Replaced"
+REPLACED_WITH_DIFFERENCES: Final = "ReplacedWithDifferences"
+FAILED_RESULTS: Final = frozenset(
+    {"Refused", "EndedWithoutNewDisk", "GivenBack", "StopTimedOut", "StartedByOthers"}
+)
+"""Results that count towards the account's brake."""
+
+SPENT: Final = frozenset({"Refused", "EndedWithoutNewDisk"})
+RESTED: Final = frozenset({"GivenBack", "StopTimedOut", "StartedByOthers"})
+FIRST_REST: Final = timedelta(minutes=30)
+LONGEST_REST: Final = timedelta(hours=24)
+ROUNDS: Final = 3
+
+
+def close(
+    subject: Subject,
+    op: Operation,
+    observed: Observed | None,
+    now: datetime,
+    *,
+    result: str | None = None,
+) -> Decision:
+    """Return the decision that records the end of `op` and then takes the finalizer off."""
+    instance = observed.instance if observed else None
+    if observed is not None and instance is not None and observed.system_disks is None:
+        return Decision(
+            Look(fresh=True, disks=DiskLook.KNOWN), subject.status, Reason.FINISHING, timedelta(0)
+        )
+    differs = _differences(op, observed) if op.new_disk_id else ()
+    word = result or _result(op, differs)
+    status = subject.status
+    if observed is not None and instance is not None:
+        status = with_sight(status, instance, observed.system_disk, now)
+    status = status.replace(
+        operation=None,
+        plan=_plan_after(status.plan, op, word, now),
+        history=(*status.history, _entry(op, word, differs, now)),
+    )
+    if op.new_disk_id:
+        status = _settle(subject, status, op, bool(differs), now)
+    return _speak(subject, status, op, word, differs, observed, now)
+
+
+def _result(op: Operation, differs: tuple[str, ...]) -> str:
+    if op.new_disk_id is None:
+        return op.ending or "Cancelled"
+    return REPLACED_WITH_DIFFERENCES if differs else REPLACED
+
+
+def _differences(op: Operation, observed: Observed | None) -> tuple[str, ...]:
+    """Return in what the machine is not as planned: told, never a reason to hold it back."""
+    if observed is None or observed.instance is None:
+        return ()
+    found: list[str] = []
+    instance, disk, inputs = observed.instance, observed.system_disk, op.inputs
+    if inputs.image_id and instance.image_id != inputs.image_id:
+        found.append(f"image {instance.image_id} instead of {inputs.image_id}")
+    if disk is not None and inputs.size and disk.size != inputs.size:
+        found.append(f"size {disk.size} GiB instead of {inputs.size} GiB")
+    if inputs.key_pair_name and instance.key_pair_name != inputs.key_pair_name:
+        found.append(
+            f"key pair {instance.key_pair_name or 'none'} instead of {inputs.key_pair_name}"
+        )
+    if disk is not None and disk.disk_id != op.new_disk_id:
+        found.append(f"disk {disk.disk_id} instead of {op.new_disk_id}")
+    if observed.data_disk_ids is not None:
+        lost = set(op.data_disk_ids) - observed.data_disk_ids
+        found.extend(f"data disk {disk_id} is not attached any more" for disk_id in sorted(lost))
+    return tuple(found)
+
+
+def _entry(op: Operation, word: str, differs: tuple[str, ...], now: datetime) -> HistoryEntry:
+    message = "; ".join(differs) or None
+    error = op.last_error
+    if message is None and error is not None:
+        request = f" (request ID {error.request_id})" if error.request_id else ""
+        message = f"{error.code}: {error.message or ''}{request}"
+    return HistoryEntry(
+        plan_id=op.plan_id,
+        result=word,
+        message=message,
+        old_disk_id=op.old_disk_id,
+        new_disk_id=op.new_disk_id,
+        from_image_id=op.from_image_id,
+        to_image_id=op.inputs.image_id,
+        snapshot_id=op.snapshot_id,
+        started_at=op.started_at,
+        ended_at=now,
+        steps=op.steps,
+        request_ids=op.request_ids,
+        approved_by=op.approved_by,
+        attempt=op.attempt,
+    )
+
+
+def _plan_after(plan: Plan | None, op: Operation, word: str, now: datetime) -> Plan | None:
+    """Return what becomes of the plan: gone when done, spent when refused, resting when given back."""
+    if plan is None or plan.id != op.plan_id or op.new_disk_id:
+        return None
+    if word in SPENT:
+        return plan.replace(spent=True, spent_reason=word, last_error=op.last_error)
+    if word in RESTED:
+        rounds = plan.rounds + 1
+        return plan.replace(
+            rounds=rounds,
+            rest_until=now + min(FIRST_REST * (1 << (rounds - 1)), LONGEST_REST),
+            spent=rounds >= ROUNDS,
+            spent_reason=word if rounds >= ROUNDS else None,
+            last_error=op.last_error,
+        )
+    return plan
+
+
+def _settle(
+    subject: Subject, status: SystemDiskSpecStatus, op: Operation, differs: bool, now: datetime
+) -> SystemDiskSpecStatus:
+    settled = Settled(
+        inputs=op.inputs.hash, at=now, login=login_hash(subject.spec), differs=differs or None
+    )
+    return status.replace(settled=settled, triggers=with_trigger(subject, op.inputs.trigger))
+
+
+def _speak(
+    subject: Subject,
+    status: SystemDiskSpecStatus,
+    op: Operation,
+    word: str,
+    differs: tuple[str, ...],
+    observed: Observed | None,
+    now: datetime,
+) -> Decision:
+    """Return the closing decision in the words of what is so afterwards."""
+    from sysdisk.core.rest import at_rest  # the two halves of `decide` know each other
+
+    closed = Subject(
+        key=subject.key,
+        uid=subject.uid,
+        resource_version=subject.resource_version,
+        generation=subject.generation,
+        created_at=subject.created_at,
+        spec=subject.spec,
+        status=status,
+        deleting=subject.deleting,
+        annotations=subject.annotations,
+        defaults=subject.defaults,
+        require=subject.require,
+    )
+    told = _event(op, word, differs)
+    if observed is not None and observed.instance is not None and not subject.deleting:
+        after = at_rest(closed, observed, now)
+        if not isinstance(after.action, Look) and after.status.operation is None:
+            return Decision(
+                RemoveFinalizer(), after.status, after.reason, timedelta(0), (told, *after.events)
+            )
+    return verdict(
+        closed,
+        status,
+        Reason.PLANNED,
+        f"Plan {op.plan_id} has ended ({word}); looking at what is wanted now.",
+        now,
+        action=RemoveFinalizer(),
+        look_again=timedelta(0),
+        events=(told,),
+    )
+
+
+def _event(op: Operation, word: str, differs: tuple[str, ...]) -> Event:
+    if op.new_disk_id is None:
+        error = f": {op.last_error.code}" if op.last_error else ""
+        return Event(
+            "NotReplaced",
+            f"Plan {op.plan_id} was not carried out ({word}{error}); disk {op.old_disk_id} stays.",
+            warning=word in FAILED_RESULTS,
+        )
+    text = f"Disk {op.old_disk_id} was replaced by {op.new_disk_id} (plan {op.plan_id})."
+    if differs:
+        return Event("ReplacedWithDifferences", f"{text} But: {'; '.join(differs)}.", warning=True)
+    if op.last_error is not None:
+        return Event(
+            "AutoSnapshotPolicyNotRestored",
+            f"{text} Its automatic snapshot policy could not be put back: {op.last_error.code}.",
+            warning=True,
+        )
+    return Event("Replaced", text)

@@ -1,0 +1,186 @@
+"""What an answer of ECS teaches: from the recorded intent and the answer to the record after it.
+
+Pure, like `decide`, and as important: whether a request is known to have had no effect is decided
+here and nowhere else (I1, I9). Nothing but an answer to *this token* about *this disk* settles an
+outcome that was unknown before: a gateway that refuses a retry says nothing about the first try.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Final, assert_never
+
+from sysdisk.api.status import LastError, Operation, Outcome, Step
+from sysdisk.core.answers import Accepted, Answer, ErrorClass, Failure, NotSent, Refused, Unknown
+from sysdisk.core.model import (
+    ApplyAutoSnapshotPolicy,
+    EcsWrite,
+    ReplaceSystemDisk,
+    StartInstance,
+    StopInstance,
+)
+from sysdisk.core.tokens import client_token
+
+TOKEN_IN_FLIGHT: Final = frozenset({"LastTokenProcessing", "IdempotentProcessing"})
+TOKEN_MISMATCH: Final = frozenset(
+    {"IdempotentParameterMismatch", "InvalidIdempotenceParameter.Mismatch"}
+)
+_AT_THE_GATE: Final = (
+    "Throttling",
+    "Rejected.Throttling",
+    "Forbidden",
+    "NoPermission",
+    "InvalidAccessKeyId",
+    "InvalidAccessKeySecret",
+    "IncompleteSignature",
+    "SignatureDoesNotMatch",
+    "SignatureNonceUsed",
+    "InvalidTimeStamp",
+    "InvalidSecurityToken",
+    "MissingSecurityToken",
+    "ServiceUnavailable",
+    "InvalidRegionId.NotExists",
+)
+"""Codes (beginnings) that are answered before a request is looked at: they prove nothing about an
+earlier one with the same token."""
+
+POLICY_TRIES: Final = 3
+"""How often the automatic snapshot policy is tried to be put back, before a person is told."""
+
+ENDING_REFUSED: Final = "Refused"
+
+
+def learn(
+    before: Operation,
+    intent: Operation,
+    action: EcsWrite,
+    instance_id: str,
+    answer: Answer,
+    now: datetime,
+) -> Operation:
+    """Return the operation after `answer` to `action`, whose recorded intent is `intent`.
+
+    `before` is the operation without that intent: where nothing was sent, what was known of
+    earlier tries holds unchanged.
+    """
+    match answer:
+        case NotSent():
+            return intent.replace(
+                outcome=before.outcome,
+                first_try_at=before.first_try_at,
+                last_try_at=before.last_try_at,
+            )
+        case Accepted(request_id=request_id):
+            told = _told(intent, request_id)
+        case Refused(failure=failure) | Unknown(failure=failure):
+            told = _told(intent, failure.request_id).replace(last_error=last_error(failure))
+        case _:
+            assert_never(answer)
+    match action:
+        case ReplaceSystemDisk():
+            return _replace(told, before, instance_id, answer, now)
+        case StopInstance():
+            return _stop(told, answer)
+        case StartInstance():
+            return told
+        case ApplyAutoSnapshotPolicy():
+            return _policy(told, answer)
+        case _:
+            assert_never(action)
+
+
+def last_error(failure: Failure) -> LastError:
+    """Return `failure` as it is recorded."""
+    return LastError(
+        code=failure.code,
+        http_status=failure.http_status or None,
+        message=failure.message or None,
+        request_id=failure.request_id or None,
+        class_=failure.error_class,
+        advice=failure.advice or None,
+    )
+
+
+def _told(op: Operation, request_id: str) -> Operation:
+    return op.replace(request_ids=(*op.request_ids, request_id)) if request_id else op
+
+
+def _stop(op: Operation, answer: Answer) -> Operation:
+    if isinstance(answer, Accepted):
+        return op.replace(outcome=Outcome.ACCEPTED, last_error=None)
+    if isinstance(answer, Unknown):
+        return op.replace(outcome=Outcome.UNKNOWN)
+    assert isinstance(answer, Refused)
+    settled = op.replace(outcome=Outcome.REFUSED)
+    if answer.failure.error_class is ErrorClass.USER:
+        return settled.replace(ending=op.ending or ENDING_REFUSED)
+    return settled
+
+
+def _policy(op: Operation, answer: Answer) -> Operation:
+    if isinstance(answer, Accepted):
+        return op.replace(auto_snapshot_policy_id=None, last_error=None)
+    final = isinstance(answer, Refused) and answer.failure.error_class is ErrorClass.USER
+    if final or op.tries >= POLICY_TRIES:
+        return op.replace(auto_snapshot_policy_id=None)
+    return op
+
+
+def _replace(
+    op: Operation, before: Operation, instance_id: str, answer: Answer, now: datetime
+) -> Operation:
+    if isinstance(answer, Accepted):
+        if not answer.disk_id:
+            return op.replace(outcome=Outcome.UNKNOWN)
+        return accepted(op, answer.disk_id, now).replace(last_error=None)
+    if isinstance(answer, Unknown):
+        return op.replace(outcome=Outcome.UNKNOWN)
+    assert isinstance(answer, Refused)
+    failure = answer.failure
+    doubt = before.outcome is Outcome.UNKNOWN
+    if failure.code in TOKEN_IN_FLIGHT or failure.code in TOKEN_MISMATCH:
+        return op.replace(outcome=Outcome.UNKNOWN)
+    if doubt and (failure.error_class is ErrorClass.RETRY or failure.code.startswith(_AT_THE_GATE)):
+        return op.replace(outcome=Outcome.UNKNOWN)
+    settled = op.replace(outcome=Outcome.REFUSED, outcome_at=now, unlocked_since=None)
+    match failure.error_class:
+        case ErrorClass.RETRY:
+            return settled
+        case ErrorClass.WAIT:
+            return next_attempt(settled, instance_id)
+        case ErrorClass.USER:
+            return settled.replace(ending=op.ending or ENDING_REFUSED)
+
+
+def accepted(op: Operation, new_disk_id: str, now: datetime) -> Operation:
+    """Return `op` with its replacement known to have happened: on to Verify."""
+    return enter(op, Step.VERIFY, now).replace(
+        new_disk_id=new_disk_id, outcome=Outcome.ACCEPTED, outcome_at=now, unlocked_since=None
+    )
+
+
+def next_attempt(op: Operation, instance_id: str) -> Operation:
+    """Return `op` with the next attempt and its token: only after a definite refusal."""
+    attempt = op.attempt + 1
+    return op.replace(
+        attempt=attempt,
+        client_token=client_token(instance_id, op.old_disk_id, op.plan_id, attempt),
+        first_try_at=None,
+        unlocked_since=None,
+    )
+
+
+def enter(op: Operation, step: Step, now: datetime) -> Operation:
+    """Return `op` in `step`, with the time that the last one took; tries begin anew."""
+    if op.step is step:
+        return op
+    taken = {"step": op.step, "seconds": max(0, int((now - op.step_at) / timedelta(seconds=1)))}
+    done = step is Step.FINISH and op.ending is None
+    return op.replace(
+        step=step,
+        step_at=now,
+        tries=0,
+        last_try_at=None,
+        last_error=None if done else op.last_error,
+        steps=(*op.steps, taken),
+    )
