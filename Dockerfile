@@ -8,8 +8,7 @@ WORKDIR /src
 RUN python -m venv /opt/sysdisk
 # The dependencies first: they change seldom, so this layer is kept. Every one is checked by hash.
 COPY requirements/runtime.lock requirements/runtime.lock
-RUN /opt/sysdisk/bin/pip install --require-hashes --only-binary :all: --requirement requirements/runtime.lock \
- || /opt/sysdisk/bin/pip install --require-hashes --requirement requirements/runtime.lock
+RUN /opt/sysdisk/bin/pip install --require-hashes --requirement requirements/runtime.lock
 COPY pyproject.toml README.md LICENSE ./
 COPY operator operator
 RUN /opt/sysdisk/bin/pip install --no-deps . \

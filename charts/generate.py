@@ -63,6 +63,9 @@ def closed(schema: Mapping[str, Any]) -> dict[str, Any]:
     """Return a structural schema as a strict JSON schema, without Kubernetes' own keywords."""
     kept = {key: value for key, value in schema.items() if not key.startswith("x-kubernetes-")}
     kept.pop("default", None)
+    for bound in ("Minimum", "Maximum"):  # a flag in OpenAPI 3.0, the bound itself in JSON schema
+        if kept.pop(f"exclusive{bound}", False):
+            kept[f"exclusive{bound}"] = kept.pop(bound.lower())
     if "properties" in kept:
         kept["properties"] = {name: closed(part) for name, part in kept["properties"].items()}
         kept["additionalProperties"] = False
@@ -109,9 +112,9 @@ def derive_install() -> Files:
         rendered = chart.render({"crds": {"keep": False}}, name=RELEASE, namespace=NAMESPACE)
     files: dict[Path, str] = {}
     for template, text in sorted(rendered.items()):
-        documents = [plain(part) for part in yaml.safe_load_all(text) if part] if is_yaml(
-            template
-        ) else []
+        if not template.endswith(".yaml"):
+            continue  # the notes
+        documents = [plain(part) for part in yaml.safe_load_all(text) if part]
         if documents:
             files[INSTALL / Path(template).name] = MARK + dump(documents)
     namespace = {
@@ -132,25 +135,13 @@ def derive_install() -> Files:
     return files
 
 
-def is_yaml(template: str) -> bool:
-    """Return whether a template makes objects; the notes do not."""
-    return template.endswith(".yaml")
-
-
 def plain(document: dict[str, Any]) -> dict[str, Any]:
     """Return an object without the labels that only mean something to Helm."""
-    for metadata in (document["metadata"], pod_metadata(document)):
-        labels = metadata.get("labels", {})
-        labels.pop("helm.sh/chart", None)
-        labels.pop("app.kubernetes.io/managed-by", None)
+    pod = document.get("spec", {}).get("template", {})
+    for metadata in (document["metadata"], pod.get("metadata", {})):
+        for label in ("helm.sh/chart", "app.kubernetes.io/managed-by"):
+            metadata.get("labels", {}).pop(label, None)
     return document
-
-
-def pod_metadata(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the metadata of an object's pod template, empty where it has none."""
-    spec = document.get("spec", {})
-    metadata = spec.get("template", {}).get("metadata", {}) if "template" in spec else {}
-    return dict(metadata) if not metadata else metadata
 
 
 def derive_argocd() -> Files:
@@ -191,9 +182,7 @@ _Dumper.add_representer(str, _text)
 
 def dump(documents: list[dict[str, Any]]) -> str:
     """Return documents as one YAML text, in the order of their keys as given."""
-    return yaml.dump_all(
-        documents, Dumper=_Dumper, sort_keys=False, width=100, explicit_start=True
-    )
+    return yaml.dump_all(documents, Dumper=_Dumper, sort_keys=False, width=100, explicit_start=True)
 
 
 def write(files: Files) -> list[Path]:
