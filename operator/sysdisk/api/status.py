@@ -295,7 +295,9 @@ class Operation(ApiModel):
     first_try_at: Annotated[
         Time | None, described("When ReplaceSystemDisk was first sent with this token.")
     ] = None
-    last_try_at: Annotated[Time | None, described("When the last write of this step was sent to ECS.")] = None
+    last_try_at: Annotated[
+        Time | None, described("When the last write of this step was sent to ECS.")
+    ] = None
     unlocked_since: Annotated[
         Time | None,
         described("Since when, with an unknown outcome, the old disk is seen without a lock."),
