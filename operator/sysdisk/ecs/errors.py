@@ -36,6 +36,10 @@ class CredentialsError(EcsError):
     """No call was made: there are no usable credentials."""
 
 
+class TooLate(EcsError):
+    """No call was made: it could not leave before its fence fell."""
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """Where an account is reached. `url` empty: the region's public endpoint."""

@@ -1,0 +1,185 @@
+"""Questions that arrive one by one and are asked together: the base of the inventory.
+
+An answer says when its request was begun, so that a caller can demand one that was begun after a
+moment of its own, and still share it with everybody who came in time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Generic, TypeVar
+
+from sysdisk.ecs.clock import Clock
+from sysdisk.ecs.errors import EcsError
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+
+@dataclass(frozen=True, slots=True)
+class Seen(Generic[V]):
+    """What was answered. `begun_at` (monotonic) is not after the moment the request left."""
+
+    value: V
+    begun_at: float
+    seen_at: datetime
+
+
+Fetch = Callable[[Sequence[K]], Awaitable[Mapping[K, V | EcsError]]]
+"""Asks for some keys; one that is not there is left out, one that ECS refuses has its error."""
+_Waiting = dict[K, list["asyncio.Future[Seen[V | None] | EcsError]"]]
+
+
+class Batcher(Generic[K, V]):
+    """Collects keys for `gather` seconds, then asks for all of them, `size` a request.
+
+    One round is asked at a time; who comes meanwhile shares the next one. A key that the answer
+    does not hold is answered None. An error reaches exactly those whose request failed.
+    """
+
+    def __init__(self, fetch: Fetch[K, V], clock: Clock, *, size: int, gather: float) -> None:
+        self._fetch = fetch
+        self._clock = clock
+        self._size = size
+        self._gather = gather
+        self._waiting: _Waiting[K, V] = {}
+        self._round: asyncio.Task[None] | None = None
+
+    async def get(self, key: K) -> Seen[V | None]:
+        """Return the answer for `key`, of a request begun after this call. Raises EcsError."""
+        future: asyncio.Future[Seen[V | None] | EcsError]
+        future = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(key, []).append(future)
+        if self._round is None:
+            self._round = asyncio.create_task(self._run())
+        answer = await future
+        if isinstance(answer, EcsError):
+            raise type(answer)(answer.failure)
+        return answer
+
+    async def close(self) -> None:
+        """Stop asking; who still waits is cancelled."""
+        if self._round is not None:
+            self._round.cancel()
+            await asyncio.gather(self._round, return_exceptions=True)
+        for futures in self._waiting.values():
+            for future in futures:
+                future.cancel()
+
+    async def _run(self) -> None:
+        try:
+            while self._waiting:
+                await self._clock.sleep(self._gather)
+                waiting, self._waiting = self._waiting, {}
+                keys = [k for k, futures in waiting.items() if not all(f.done() for f in futures)]
+                chunks = [keys[i : i + self._size] for i in range(0, len(keys), self._size)]
+                await asyncio.gather(*(self._ask(chunk, waiting) for chunk in chunks))
+        finally:
+            self._round = None
+
+    async def _ask(self, keys: Sequence[K], waiting: _Waiting[K, V]) -> None:
+        begun_at = self._clock.monotonic()
+        try:
+            found = await self._fetch(keys)
+        except EcsError as error:
+            answers: Mapping[K, Seen[V | None] | EcsError] = dict.fromkeys(keys, error)
+        except Exception as fault:  # handed over to those who asked: nobody may wait for ever
+            self._fail(keys, waiting, fault)
+            return
+        else:
+            now = self._clock.now()
+            answers = {key: _seen(found.get(key), begun_at, now) for key in keys}
+        for key in keys:
+            for future in waiting[key]:
+                if not future.done():
+                    future.set_result(answers[key])
+
+    @staticmethod
+    def _fail(keys: Sequence[K], waiting: _Waiting[K, V], fault: Exception) -> None:
+        for future in (future for key in keys for future in waiting[key]):
+            if not future.done():
+                future.set_exception(fault)
+
+
+def _seen(value: V | EcsError | None, begun_at: float, now: datetime) -> Seen[V | None] | EcsError:
+    return value if isinstance(value, EcsError) else Seen(value, begun_at, now)
+
+
+class _Flight(Generic[V]):
+    """A request that several callers share; until `begun_at` is set everybody may still join."""
+
+    def __init__(self) -> None:
+        self.begun_at: float | None = None
+        self.task: asyncio.Task[Seen[V] | EcsError] | None = None
+
+    def serves(self, begun_after: float | None) -> bool:
+        return begun_after is None or self.begun_at is None or self.begun_at > begun_after
+
+
+class Shared(Generic[K, V]):
+    """Answers by key that live for `ttl` seconds; callers at the same time share one request."""
+
+    def __init__(
+        self, fetch: Callable[[K], Awaitable[V]], clock: Clock, *, ttl: float, gather: float
+    ) -> None:
+        self._fetch = fetch
+        self._clock = clock
+        self._ttl = ttl
+        self._gather = gather
+        self._known: dict[K, Seen[V]] = {}
+        self._flights: dict[K, _Flight[V]] = {}
+
+    async def get(self, key: K, begun_after: float | None = None) -> V:
+        """Return the answer for `key`: not older than the time to live, or, with `begun_after`
+        (monotonic), of a request begun after that. Raises EcsError; errors are not kept."""
+        while True:
+            known = self._known.get(key)
+            if known is not None and self._serves(known, begun_after):
+                return known.value
+            flight = self._flights.get(key) or self._take_off(key)
+            assert flight.task is not None
+            serves = flight.serves(begun_after)  # else it was under way before: share the next one
+            answer = await asyncio.shield(flight.task)
+            if not serves:
+                continue
+            if isinstance(answer, EcsError):
+                raise type(answer)(answer.failure)
+            return answer.value
+
+    async def close(self) -> None:
+        """Stop asking; who still waits is cancelled."""
+        flights = [flight.task for flight in self._flights.values() if flight.task is not None]
+        for task in flights:
+            task.cancel()
+        await asyncio.gather(*flights, return_exceptions=True)
+
+    def _serves(self, known: Seen[V], begun_after: float | None) -> bool:
+        if begun_after is not None:
+            return known.begun_at > begun_after
+        return self._clock.monotonic() - known.begun_at < self._ttl
+
+    def _take_off(self, key: K) -> _Flight[V]:
+        flight = self._flights[key] = _Flight[V]()
+        flight.task = asyncio.create_task(self._fly(key, flight))
+        return flight
+
+    async def _fly(self, key: K, flight: _Flight[V]) -> Seen[V] | EcsError:
+        try:
+            await self._clock.sleep(self._gather)
+            begun_at = flight.begun_at = self._clock.monotonic()
+            seen = Seen(await self._fetch(key), begun_at, self._clock.now())
+        except EcsError as error:
+            return error
+        else:
+            self._forget_old()
+            self._known[key] = seen
+            return seen
+        finally:
+            self._flights.pop(key, None)
+
+    def _forget_old(self) -> None:
+        oldest = self._clock.monotonic() - self._ttl
+        self._known = {k: seen for k, seen in self._known.items() if seen.begun_at > oldest}

@@ -1,0 +1,307 @@
+"""Answers of ECS, read into `core.world`: strict about what a decision needs, lenient otherwise.
+
+A missing InstanceId, Status, DiskId or the like is never replaced by a default: it raises
+`NoAnswer` with the code `Unreadable`, and nothing destructive follows from it.
+Source of the shapes: ECS 2014-05-26, Describe calls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from sysdisk.core.answers import ErrorClass, Failure
+from sysdisk.core.world import Disk, Family, Image, Instance, Lock
+from sysdisk.ecs.errors import NoAnswer
+from sysdisk.ecs.port import Body
+
+_TIMES = ("%Y-%m-%dT%H:%MZ", "%Y-%m-%dT%H:%M:%SZ")
+_FAR_AWAY = 2099
+"""ECS gives pay-as-you-go instances an ExpiredTime in this year: it means never."""
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """Temporary keys. Source: STS AssumeRole, Credentials."""
+
+    access_key_id: str
+    access_key_secret: str = field(repr=False)
+    security_token: str = field(repr=False)
+    expires_at: datetime
+
+
+def request_id(body: Body) -> str:
+    """Return the RequestId, empty if there is none."""
+    return _text(body, "RequestId")
+
+
+def next_token(body: Body) -> str:
+    """Return the token of the next page, empty at the end."""
+    return _text(body, "NextToken")
+
+
+def instances(body: Body) -> tuple[Instance, ...]:
+    """Return the instances of one page. Source: DescribeInstances."""
+    return tuple(_instance(raw) for raw in _listed(body, "Instances", "Instance"))
+
+
+def disks(body: Body) -> tuple[Disk, ...]:
+    """Return the disks of one page. Source: DescribeDisks."""
+    return tuple(_disk(raw) for raw in _listed(body, "Disks", "Disk"))
+
+
+def images(body: Body) -> tuple[Image, ...]:
+    """Return the images of one page, without `instance_types`. Source: DescribeImages."""
+    return tuple(_image(raw) for raw in _listed(body, "Images", "Image"))
+
+
+def instance_types(body: Body) -> frozenset[str]:
+    """Return the types that can take an image. Source: DescribeImageSupportInstanceTypes."""
+    found = _listed(body, "InstanceTypes", "InstanceType")
+    return frozenset(_need(raw, "InstanceTypeId", "instance type") for raw in found)
+
+
+def family(name: str, body: Body) -> Family:
+    """Return what a family stands for. Source: DescribeImageFromFamily (empty Image: nothing)."""
+    if "Image" not in body or not isinstance(body["Image"], Mapping | None):
+        raise unreadable("DescribeImageFromFamily has no Image")
+    return Family(name, _text(body["Image"] or {}, "ImageId"))
+
+
+def key_pair_names(body: Body) -> tuple[str, ...]:
+    """Return the names of one page of key pairs. Source: DescribeKeyPairs."""
+    return tuple(
+        _need(raw, "KeyPairName", "key pair") for raw in _listed(body, "KeyPairs", "KeyPair")
+    )
+
+
+def snapshot_sources(body: Body) -> tuple[str, ...]:
+    """Return the disks that the snapshots of one page are of. Source: DescribeSnapshots."""
+    found = _listed(body, "Snapshots", "Snapshot")
+    return tuple(_need(raw, "SourceDiskId", "snapshot") for raw in found)
+
+
+def default_encryption(body: Body) -> bool:
+    """Return whether new disks are encrypted. Source: DescribeDiskEncryptionByDefaultStatus."""
+    encrypted = _flag(body, "Encrypted")
+    if encrypted is None:
+        raise unreadable("DescribeDiskEncryptionByDefaultStatus has no Encrypted")
+    return encrypted
+
+
+def disk_id(body: Body) -> str:
+    """Return the DiskId of a ReplaceSystemDisk that was accepted."""
+    return _need(body, "DiskId", "answer to ReplaceSystemDisk")
+
+
+def snapshot_id(body: Body) -> str:
+    """Return the SnapshotId of a CreateSnapshot that was accepted."""
+    return _need(body, "SnapshotId", "answer to CreateSnapshot")
+
+
+def caller_identity(body: Body) -> tuple[str, str, str]:
+    """Return account ID, ARN and identity type. Source: STS GetCallerIdentity."""
+    what = "answer to GetCallerIdentity"
+    account, arn = _need(body, "AccountId", what), _need(body, "Arn", what)
+    return account, arn, _text(body, "IdentityType")
+
+
+def session(body: Body) -> Session:
+    """Return the keys of an assumed role. Source: STS AssumeRole."""
+    raw, what = _part(body, "Credentials"), "answer to AssumeRole"
+    expires_at = _time(_need(raw, "Expiration", what))
+    if expires_at is None:
+        raise unreadable(f"the {what} has an Expiration that is no time")
+    return Session(
+        _need(raw, "AccessKeyId", what),
+        _need(raw, "AccessKeySecret", what),
+        _need(raw, "SecurityToken", what),
+        expires_at,
+    )
+
+
+def total_count(body: Body) -> int:
+    """Return the number of entries over all pages. Source: TotalCount (page-numbered calls)."""
+    total = _number(body, "TotalCount")
+    if total is None:
+        raise unreadable("the list has no TotalCount")
+    return total
+
+
+def unreadable(what: str) -> NoAnswer:
+    """Return the error for an answer that lacks what is needed; `what` says what it lacks."""
+    advice = "Check the endpoint, and any proxy between the operator and it."
+    return NoAnswer(
+        Failure("Unreadable", f"{what}: the answer cannot be read", ErrorClass.RETRY, advice=advice)
+    )
+
+
+def _instance(raw: Mapping[str, Any]) -> Instance:
+    hibernation, options = _part(raw, "HibernationOptions"), _part(raw, "ImageOptions")
+    io_optimized = _flag(raw, "IoOptimized")
+    return Instance(
+        instance_id=_need(raw, "InstanceId", "instance"),
+        status=_need(raw, "Status", "instance"),
+        region_id=_text(raw, "RegionId"),
+        zone_id=_text(raw, "ZoneId"),
+        image_id=_need(raw, "ImageId", "instance"),
+        os_type=_text(raw, "OSType").lower(),
+        instance_type=_text(raw, "InstanceType"),
+        key_pair_name=_text(raw, "KeyPairName"),
+        host_name=_text(raw, "HostName"),
+        io_optimized=True if io_optimized is None else io_optimized,
+        charge_type=_text(raw, "InstanceChargeType"),
+        expired_time=_time(_text(raw, "ExpiredTime")),
+        stopped_mode=_text(raw, "StoppedMode"),
+        hibernation=bool(_flag(hibernation, "Configured")),
+        login_as_non_root=_flag(options, "LoginAsNonRoot"),
+        locks=_locks(raw, "instance", "LockReason"),
+        tags=_tags(raw),
+        addresses=_addresses(raw),
+    )
+
+
+def _disk(raw: Mapping[str, Any]) -> Disk:
+    size = _number(raw, "Size")
+    if size is None:
+        raise unreadable("a disk has no Size")
+    return Disk(
+        disk_id=_need(raw, "DiskId", "disk"),
+        type=_need(raw, "Type", "disk"),
+        status=_need(raw, "Status", "disk"),
+        size=size,
+        instance_id=_text(raw, "InstanceId"),
+        category=_text(raw, "Category"),
+        performance_level=_text(raw, "PerformanceLevel"),
+        image_id=_text(raw, "ImageId"),
+        encrypted=bool(_flag(raw, "Encrypted")),
+        kms_key_id=_text(raw, "KMSKeyId"),
+        multi_attach=_text(raw, "MultiAttach"),
+        storage_cluster_id=_text(raw, "StorageClusterId"),
+        auto_snapshot_policy_id=_text(raw, "AutoSnapshotPolicyId"),
+        delete_auto_snapshot=bool(_flag(raw, "DeleteAutoSnapshot")),
+        device=_text(raw, "Device"),
+        locks=_locks(raw, "disk", "OperationLock"),
+    )
+
+
+def _image(raw: Mapping[str, Any]) -> Image:
+    size = _number(raw, "Size")
+    if size is None:
+        raise unreadable("an image has no Size")
+    mappings = _listed_or_none(raw, "DiskDeviceMappings", "DiskDeviceMapping")
+    io_optimized = _flag(raw, "IsSupportIoOptimized")
+    product_code = _text(raw, "ProductCode")
+    return Image(
+        image_id=_need(raw, "ImageId", "image"),
+        name=_text(raw, "ImageName"),
+        size=size,
+        status=_need(raw, "Status", "image"),
+        architecture=_text(raw, "Architecture"),
+        os_type=_text(raw, "OSType").lower(),
+        platform=_text(raw, "Platform"),
+        family=_text(raw, "ImageFamily"),
+        product_code=product_code,
+        is_subscribed=not product_code or bool(_flag(raw, "IsSubscribed")),
+        io_optimized=True if io_optimized is None else io_optimized,
+        login_as_non_root=_flag(raw, "LoginAsNonRootSupported"),
+        has_data_snapshots=any(_text(m, "Type").lower() == "data" for m in mappings),
+        encrypted=any(
+            bool(_flag(m, "Encrypted")) for m in mappings if _text(m, "Type").lower() != "data"
+        ),
+    )
+
+
+def _locks(raw: Mapping[str, Any], what: str, entry: str) -> tuple[Lock, ...]:
+    """Return the locks, sorted. Instances call an entry LockReason, disks OperationLock.
+
+    A lock without a reason is kept, as `unknown`: it is still a lock.
+    """
+    if raw.get("OperationLocks") is None and what == "instance":
+        raise unreadable("an instance has no OperationLocks")
+    found = _listed_or_none(raw, "OperationLocks", entry)
+    return tuple(
+        sorted(Lock(_text(r, "LockReason") or "unknown", _text(r, "LockMsg")) for r in found)
+    )
+
+
+def _tags(raw: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    found = _listed_or_none(raw, "Tags", "Tag")
+    pairs = (
+        (_text(t, "TagKey") or _text(t, "Key"), _text(t, "TagValue") or _text(t, "Value"))
+        for t in found
+    )
+    return tuple(sorted(pairs))
+
+
+def _addresses(raw: Mapping[str, Any]) -> tuple[str, ...]:
+    vpc = _part(_part(raw, "VpcAttributes"), "PrivateIpAddress")
+    parts = (vpc, _part(raw, "InnerIpAddress"), _part(raw, "PublicIpAddress"))
+    found = [a for part in parts for a in part.get("IpAddress") or () if isinstance(a, str)]
+    return tuple(filter(None, [*found, _text(_part(raw, "EipAddress"), "IpAddress")]))
+
+
+def _listed(body: Mapping[str, Any], outer: str, inner: str) -> Sequence[Mapping[str, Any]]:
+    if not isinstance(body.get(outer), Mapping):
+        raise unreadable(f"the answer has no {outer}")
+    return _listed_or_none(body, outer, inner)
+
+
+def _listed_or_none(body: Mapping[str, Any], outer: str, inner: str) -> Sequence[Mapping[str, Any]]:
+    found = _part(body, outer).get(inner)
+    if found is None and inner not in _part(body, outer) and _part(body, outer):
+        raise unreadable(f"{outer} has no {inner}")
+    if found is None:
+        return ()
+    if not isinstance(found, list) or not all(isinstance(raw, Mapping) for raw in found):
+        raise unreadable(f"{outer}.{inner} is not a list of objects")
+    return found
+
+
+def _part(raw: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    part = raw.get(name)
+    if part is None or part == "":
+        return {}
+    if not isinstance(part, Mapping):
+        raise unreadable(f"{name} is not an object")
+    return part
+
+
+def _need(raw: Mapping[str, Any], name: str, what: str) -> str:
+    value = raw.get(name)
+    if not isinstance(value, str) or not value:
+        raise unreadable(f"the {what} has no {name}")
+    return value
+
+
+def _text(raw: Mapping[str, Any], name: str) -> str:
+    value = raw.get(name)
+    return value if isinstance(value, str) else ""
+
+
+def _number(raw: Mapping[str, Any], name: str) -> int | None:
+    value = raw.get(name)
+    if isinstance(value, str) and value.isdecimal():
+        return int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _flag(raw: Mapping[str, Any], name: str) -> bool | None:
+    value = raw.get(name)
+    if isinstance(value, bool):
+        return value
+    words = {"true": True, "optimized": True, "false": False, "none": False}
+    return words.get(value.lower()) if isinstance(value, str) else None
+
+
+def _time(text: str) -> datetime | None:
+    """Return an aware time, None for none, for never and for what is not understood."""
+    for pattern in _TIMES:
+        try:
+            time = datetime.strptime(text, pattern).replace(tzinfo=UTC)
+        except ValueError:
+            continue
+        return None if time.year >= _FAR_AWAY else time
+    return None

@@ -1,0 +1,133 @@
+"""The batched requests behind the inventory: many IDs in, what ECS has of them out.
+
+Every answer is of all pages: a list that broke off raises, so "left out" means "not there".
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TypeVar
+
+from sysdisk.core.answers import ErrorClass
+from sysdisk.core.world import Disk, Instance
+from sysdisk.ecs import calls, parse
+from sysdisk.ecs.errors import EcsError, Refusal
+from sysdisk.ecs.lookups import Read, pages
+from sysdisk.ecs.port import Params
+from sysdisk.ecs.sights import Attached
+
+log = logging.getLogger(__name__)
+
+FEW = 3
+"""Up to so many instances are asked for their disks one by one."""
+
+V = TypeVar("V")
+
+
+class Questions:
+    """Asks one region. All methods raise EcsError when nothing of the batch could be learnt."""
+
+    def __init__(self, read: Read, region_id: str) -> None:
+        self._read = read
+        self._region = region_id
+        self._disk_pages = 1
+
+    async def instances(self, ids: Sequence[str]) -> Mapping[str, Instance | EcsError]:
+        """Return the instances of at most 100 IDs, all pages of them."""
+        return await self._apart(self._some_instances, ids)
+
+    async def disks(self, ids: Sequence[str]) -> Mapping[str, Disk | EcsError]:
+        """Return the disks of at most 100 IDs, all pages of them."""
+        return await self._apart(self._some_disks, ids)
+
+    async def attached(self, instance_ids: Sequence[str]) -> Mapping[str, Attached | EcsError]:
+        """Return what is attached to each instance.
+
+        Few are asked one by one; for many the region is listed, as long as that costs less. An
+        instance for which the listing shows no system disk is asked again, by itself.
+        """
+        listed: dict[str, list[Disk]] | None = None
+        if len(instance_ids) > max(FEW, self._disk_pages):
+            listed = await self._list_region(pages_at_most=len(instance_ids))
+        found: dict[str, Attached | EcsError] = {
+            i: Attached(tuple(listed[i])) for i in instance_ids if listed and i in listed
+        }
+        alone = [i for i in instance_ids if not _has_system(found.get(i))]
+        answers = await asyncio.gather(*map(self._attached_to, alone))
+        return found | dict(zip(alone, answers, strict=True))
+
+    async def _attached_to(self, instance_id: str) -> Attached | EcsError:
+        def page(token: str) -> Params:
+            return calls.describe_disks_of(self._region, instance_id, token)
+
+        found: list[Disk] = []
+        try:
+            async for body in pages(self._read, "DescribeDisks", page):
+                found += parse.disks(body)
+        except EcsError as error:
+            return error
+        return Attached(tuple(d for d in found if d.instance_id == instance_id))
+
+    async def _list_region(self, pages_at_most: int) -> dict[str, list[Disk]] | None:
+        """Return all attached disks by instance, None if that takes more than so many pages."""
+
+        def page(token: str) -> Params:
+            return calls.describe_all_disks(self._region, token)
+
+        found: dict[str, list[Disk]] = {}
+        read = 0
+        async for body in pages(self._read, "DescribeDisks", page):
+            read += 1
+            for disk in parse.disks(body):
+                if disk.instance_id:
+                    found.setdefault(disk.instance_id, []).append(disk)
+            if read >= pages_at_most and parse.next_token(body):
+                self._disk_pages = read + 1
+                return None
+        self._disk_pages = read
+        return found
+
+    async def _some_instances(self, ids: Sequence[str]) -> dict[str, Instance]:
+        def page(token: str) -> Params:
+            return calls.describe_instances(self._region, ids, token)
+
+        bodies = pages(self._read, "DescribeInstances", page)
+        return {i.instance_id: i async for body in bodies for i in parse.instances(body)}
+
+    async def _some_disks(self, ids: Sequence[str]) -> dict[str, Disk]:
+        def page(token: str) -> Params:
+            return calls.describe_disks(self._region, ids, token)
+
+        bodies = pages(self._read, "DescribeDisks", page)
+        return {d.disk_id: d async for body in bodies for d in parse.disks(body)}
+
+    async def _apart(
+        self, ask: Callable[[Sequence[str]], Awaitable[Mapping[str, V]]], ids: Sequence[str]
+    ) -> dict[str, V | EcsError]:
+        """Return the answer for `ids`; where ECS refuses a batch for an ID in it, by halves.
+
+        One malformed ID must not hide the other 99 instances, which may be other people's.
+        """
+        try:
+            return dict[str, V | EcsError](await ask(ids))
+        except Refusal as error:
+            if not _blames_an_id(error):
+                raise
+            if len(ids) == 1:
+                return {ids[0]: error}
+        log.info("ECS refuses an ID in a batch: asking by halves", extra={"ids": len(ids)})
+        half = len(ids) // 2
+        return {**await self._apart(ask, ids[:half]), **await self._apart(ask, ids[half:])}
+
+
+def _blames_an_id(error: Refusal) -> bool:
+    failure = error.failure
+    return failure.error_class is ErrorClass.USER and failure.code.startswith(
+        ("InvalidInstance", "InvalidDisk", "InvalidParameter")
+    )
+
+
+def _has_system(found: Attached | EcsError | None) -> bool:
+    return isinstance(found, Attached) and bool(found.system)

@@ -1,0 +1,365 @@
+"""The only importer of the vendor SDK: raw calls in threads, and its surprises kept inside.
+
+Every call goes through the SDK's generic `call_api`, which signs and sends; the answers are
+decoded here. The SDK's own asynchronous calls and its typed models are not used: the first cost
+33 ms of CPU on the event loop each, the second 50 MB. Parameters, the password among them, travel
+in the URL and come back in the SDK's exception texts, so nothing of an exception leaves the thread
+but Code, Message and RequestId of an error answer that could be parsed, with secrets masked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import Any, Protocol
+
+from alibabacloud_credentials.exceptions import CredentialException
+from alibabacloud_tea_openapi import utils_models
+from alibabacloud_tea_openapi.client import Client as OpenApiClient
+from alibabacloud_tea_openapi.exceptions import AlibabaCloudException
+from darabonba.core import DaraCore
+from darabonba.exceptions import UnretryableException
+from darabonba.runtime import RuntimeOptions
+from requests.utils import should_bypass_proxies
+from Tea.core import TeaCore
+
+from sysdisk.core.answers import ErrorClass, Failure
+from sysdisk.ecs.catalog import classify
+from sysdisk.ecs.endpoints import Address, is_loopback, sts_address
+from sysdisk.ecs.errors import (
+    CredentialsError,
+    EcsError,
+    NoAnswer,
+    Refusal,
+    Throttled,
+    TooLate,
+)
+from sysdisk.ecs.parse import caller_identity
+from sysdisk.ecs.port import Body, Params
+from sysdisk.ecs.scrub import Scrubber
+
+ECS_VERSION = "2014-05-26"
+STS_VERSION = "2015-04-01"
+SECRET_PARAMS = frozenset({"Password", "OIDCToken", "SecurityToken"})
+METADATA_SERVICE = "100.100.100.200"
+SDK_LOGGERS = ("darabonba-core", "alibabacloud-tea", "credentials")
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds to wait for the connection, and for each piece of the answer."""
+
+    connect: float = 5.0
+    read: float = 10.0
+
+
+DEFAULT_TIMEOUTS = Timeouts()
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who the credentials are, and how far this machine's clock is from the server's.
+
+    `skew` is the server's time minus ours in seconds, None if the server gave no date.
+    Source: STS GetCallerIdentity.
+    """
+
+    account_id: str
+    arn: str
+    type: str
+    skew: float | None
+
+
+class CredentialClient(Protocol):
+    """What the SDK asks for the keys, in a thread, at every call."""
+
+    def get_credential(self) -> Any: ...
+
+
+class SdkTransport:
+    """`Transport` by the official SDK: one account and region, through `address`.
+
+    `skew` is the difference that the last answer showed between the server's clock and ours, in
+    seconds; None before the first answer.
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        credentials: CredentialClient,
+        threads: Executor,
+        *,
+        scrubber: Scrubber,
+        timeouts: Timeouts = DEFAULT_TIMEOUTS,
+        version: str = ECS_VERSION,
+    ) -> None:
+        self._wire = Wire(address, credentials, scrubber, timeouts, version)
+        self._threads = threads
+
+    @property
+    def skew(self) -> float | None:
+        return self._wire.skew
+
+    async def call(self, action: str, params: Params, *, not_after: float | None = None) -> Body:
+        """See `Transport.call`. Raises CredentialsError where no keys could be had."""
+        loop = asyncio.get_running_loop()
+        late = _falls(loop.time, not_after)
+        answer = await loop.run_in_executor(self._threads, self._wire.call, action, params, late)
+        if isinstance(answer, EcsError):
+            raise answer
+        return answer
+
+
+async def who_am_i(
+    url: str,
+    credentials: CredentialClient,
+    threads: Executor,
+    *,
+    scrubber: Scrubber,
+    timeouts: Timeouts = DEFAULT_TIMEOUTS,
+) -> Identity:
+    """Return the identity behind `credentials`; `url` is the account's endpoint.
+
+    Raises EcsError like a call to ECS. Source: STS GetCallerIdentity.
+    """
+    transport = SdkTransport(
+        sts_address(url),
+        credentials,
+        threads,
+        scrubber=scrubber,
+        timeouts=timeouts,
+        version=STS_VERSION,
+    )
+    body = await transport.call("GetCallerIdentity", {})
+    account_id, arn, kind = caller_identity(body)
+    return Identity(account_id, arn, kind, transport.skew)
+
+
+class Wire:
+    """The blocking side: used in threads only. Errors are returned, not raised.
+
+    An exception raised here would carry the SDK's own as its context, secrets and all.
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        credentials: CredentialClient,
+        scrubber: Scrubber,
+        timeouts: Timeouts,
+        version: str,
+    ) -> None:
+        self.skew: float | None = None
+        self._protocol = address.protocol
+        self._scrubber = scrubber
+        self._version = version
+        self._client = OpenApiClient(
+            utils_models.Config(
+                credential=credentials,
+                endpoint=address.host,
+                protocol=address.protocol,
+                connect_timeout=_milliseconds(timeouts.connect),
+                read_timeout=_milliseconds(timeouts.read),
+            )
+        )
+
+    def call(
+        self, action: str, params: Params, late: Callable[[], bool] = lambda: False
+    ) -> Body | EcsError:
+        """Return the decoded answer, or the error; `late` is asked just before it leaves."""
+        secrets = [params[name] for name in SECRET_PARAMS & params.keys()]
+        with self._scrubber.holding(*secrets):
+            if late():
+                text = f"{action} waited too long for its turn and was not sent"
+                return TooLate(Failure("TooLate", text, ErrorClass.RETRY))
+            try:
+                answer = self._send(action, params)
+            except Exception as fault:  # the text of any of them may hold the URL: none may leave
+                return self._translate(action, fault)
+            return self._read(action, answer)
+
+    def _send(self, action: str, params: Params) -> Mapping[str, Any]:
+        call = utils_models.Params(
+            action=action,
+            version=self._version,
+            protocol=self._protocol,
+            pathname="/",
+            method="POST",
+            auth_type="AK",
+            style="RPC",
+            req_body_type="formData",
+            body_type="byte",
+        )
+        request = utils_models.OpenApiRequest(query=dict(params))
+        answer: Mapping[str, Any] = self._client.call_api(call, request, RuntimeOptions())
+        return answer
+
+    def _read(self, action: str, answer: Mapping[str, Any]) -> Body | EcsError:
+        self._note_time(answer["headers"].get("date", ""))
+        try:
+            body = json.loads(answer["body"])
+        except ValueError:
+            body = None
+        return body if isinstance(body, dict) else unreadable(action)
+
+    def _note_time(self, date: str) -> None:
+        try:
+            self.skew = parsedate_to_datetime(date).timestamp() - time.time()
+        except ValueError:
+            return
+
+    def _translate(self, action: str, fault: Exception) -> EcsError:
+        if isinstance(fault, AlibabaCloudException):
+            return self._answered(action, fault)
+        inner = fault.inner_exception if isinstance(fault, UnretryableException) else fault
+        if isinstance(inner, EcsError):
+            return inner.__class__(inner.failure)
+        if isinstance(inner, CredentialException):
+            return no_credentials("the source of the credentials gave none")
+        return no_answer(action)
+
+    def _answered(self, action: str, fault: AlibabaCloudException) -> EcsError:
+        if fault.code == "InvalidCredentials" and fault.status_code is None:
+            return no_credentials("there are no credentials")
+        data = fault.data if isinstance(fault.data, dict) else {}
+        code, http = data.get("Code"), fault.status_code or 0
+        if not isinstance(code, str) or not code:
+            return unreadable(action, http)
+        text = data.get("Message")
+        message = self._scrubber.scrub(text) if isinstance(text, str) else ""
+        error = refusal(code, http, message, str(data.get("RequestId") or ""))
+        if isinstance(error, Throttled) and fault.retry_after:
+            error.retry_after = fault.retry_after / 1000
+        return error
+
+
+def refusal(code: str, http: int, message: str, request_id: str = "") -> EcsError:
+    """Return the error for an answer of ECS with an error code, classified by the catalogue.
+
+    A 5xx is `NoAnswer`, its code kept: the server failed, and the call may have had its effect.
+    """
+    entry = classify(code, http, message)
+    failure = Failure(
+        code=code,
+        message=message,
+        error_class=ErrorClass(entry.error_class),
+        http_status=http,
+        request_id=request_id,
+        advice=entry.advice,
+        throttled=entry.throttled or code.startswith("Rejected.Throttling"),
+    )
+    if failure.throttled:
+        return Throttled(failure)
+    return NoAnswer(failure) if http >= 500 else Refusal(failure)
+
+
+def no_answer(action: str) -> NoAnswer:
+    """Return the error for a call that nothing came back from."""
+    text = f"no answer to {action}: the connection failed, was lost, or timed out"
+    advice = "Check that the endpoint can be reached from the operator."
+    return NoAnswer(Failure("NoAnswer", text, ErrorClass.RETRY, advice=advice))
+
+
+def unreadable(action: str, http: int = 200) -> NoAnswer:
+    """Return the error for an answer that is not ECS's JSON."""
+    text = f"the answer to {action} cannot be read: it is not what ECS sends"
+    advice = "Check the endpoint, and any proxy between the operator and it."
+    return NoAnswer(Failure("Unreadable", text, ErrorClass.RETRY, http_status=http, advice=advice))
+
+
+def no_credentials(why: str) -> CredentialsError:
+    """Return the error for a call that could not be signed; `why` holds no secret."""
+    advice = "Check `credentials` of the EcsAccount, and the Secret or role that it names."
+    return CredentialsError(Failure("CredentialsInvalid", why, ErrorClass.USER, advice=advice))
+
+
+def _falls(clock: Callable[[], float], not_after: float | None) -> Callable[[], bool]:
+    return lambda: not_after is not None and clock() > not_after
+
+
+def _milliseconds(seconds: float) -> int:
+    return max(1, round(seconds * 1000))
+
+
+class _Silence(logging.Filter):
+    """Lets nothing through: with DEBUG=sdk the SDK logs the URL and the Authorization header."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return False
+
+
+class _WithoutQuery(logging.Filter):
+    """Cuts queries out of urllib3's lines, which show the whole URL of a request."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if isinstance(record.args, tuple):
+            record.args = tuple(self._cut(arg) for arg in record.args)
+        return True
+
+    @staticmethod
+    def _cut(arg: object) -> object:
+        if isinstance(arg, BaseException):
+            return type(arg).__name__
+        return arg.split("?", 1)[0] if isinstance(arg, str) else arg
+
+
+def _quieten() -> None:
+    """Silence the SDK's loggers, which write to stderr from import on, and defuse DEBUG=sdk."""
+    for name in SDK_LOGGERS:
+        logger = logging.getLogger(name)
+        for handler in list(logger.handlers):
+            logger.removeHandler(handler)
+        logger.addFilter(_Silence())
+        logger.propagate = False
+        logger.setLevel(logging.CRITICAL)
+    logging.getLogger("urllib3.connectionpool").addFilter(_WithoutQuery())
+    logging.getLogger("urllib3.util.retry").addFilter(_WithoutQuery())
+    if os.environ.get("DEBUG", "").lower() == "sdk":
+        del os.environ["DEBUG"]
+
+
+def _respect_no_proxy(core: Any) -> None:
+    """Make sessions of `core` go directly to loopback addresses and to hosts in NO_PROXY.
+
+    The SDK hands HTTP_PROXY and HTTPS_PROXY to every request and ignores NO_PROXY (seen in
+    darabonba-core 1.0.9 and alibabacloud-tea 0.4.3). All sessions get their adapter from this hook.
+    """
+    make = core.get_adapter
+
+    def get_adapter(*args: Any, **kwargs: Any) -> Any:
+        adapter = make(*args, **kwargs)
+        send = adapter.send
+
+        def send_directly_if_asked(request: Any, *rest: Any, **options: Any) -> Any:
+            if goes_directly(request.url):
+                options["proxies"] = {}
+            return send(request, *rest, **options)
+
+        adapter.send = send_directly_if_asked
+        return adapter
+
+    core.get_adapter = staticmethod(get_adapter)
+
+
+def goes_directly(url: str) -> bool:
+    """Whether no proxy is to be used for `url`: a loopback address, the metadata service of the
+    instance we run on, or a host in NO_PROXY."""
+    host = url.split("://", 1)[-1].split("/", 1)[0].split("?", 1)[0]
+    name = host.rsplit(":", 1)[0] if not host.endswith("]") else host
+    return (
+        is_loopback(name)
+        or name == METADATA_SERVICE
+        or bool(should_bypass_proxies(url, no_proxy=None))
+    )
+
+
+_quieten()
+_respect_no_proxy(DaraCore)
+_respect_no_proxy(TeaCore)
