@@ -217,7 +217,7 @@ class Operator:
         self.stopping = True
         log.info("stopping", extra={"passes": self.queue.running})
         self.queue.drain()
-        self.watch.restart()
+        await self._cancel("pruning", "watch")
         in_order = await _within(self.settings.grace.total_seconds(), self.queue.idle())
         if in_order:
             if self.elector is not None:
@@ -237,10 +237,11 @@ class Operator:
     def _spawn(self, name: str, life: Coroutine[Any, Any, None]) -> None:
         self.background.append(asyncio.create_task(life, name=name))
 
-    async def _cancel(self, name: str) -> None:
-        for task in [task for task in self.background if task.get_name() == name]:
+    async def _cancel(self, *names: str) -> None:
+        tasks = [task for task in self.background if task.get_name() in names]
+        for task in tasks:
             task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     def _how(self) -> dict[str, object]:
         return {

@@ -1,0 +1,35 @@
+"""The command `sysdisk`, which kubectl also finds as `kubectl sysdisk`: a list of its commands.
+
+A command's module imports what it needs when it is called, not when it is listed here: the help
+text and the shell's completion must not wait for the ECS SDK.
+"""
+
+from __future__ import annotations
+
+import typer
+
+from sysdisk.cli import crd, ram_policy, run, version
+
+app = typer.Typer(
+    name="sysdisk",
+    help="Keeps the system disk of Alibaba Cloud ECS instances as declared.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+app.command("run")(run.run)
+app.command("crd")(crd.crd)
+app.command("ram-policy")(ram_policy.ram_policy)
+app.command("version")(version.version)
+
+
+@app.callback()
+def sysdisk() -> None:
+    """Keeps the system disk of Alibaba Cloud ECS instances as declared."""
+
+
+def main() -> None:
+    """Run the command line; exit 0 if it went well, 1 on an error, 2 on wrong usage."""
+    app()
