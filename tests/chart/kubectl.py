@@ -1,0 +1,50 @@
+"""An unmodified kubectl against one API server."""
+
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.chart.rendering import ROOT
+
+
+def find_kubectl() -> str:
+    """Return the path of kubectl, the environment's own first; skips the test without one."""
+    found = shutil.which("kubectl", path=str(ROOT / ".venv" / "bin")) or shutil.which("kubectl")
+    if found is None:
+        pytest.skip("no kubectl: neither in the environment nor in PATH")
+    return found
+
+
+class Kubectl:
+    """Runs kubectl with one kubeconfig, as its user or as somebody else."""
+
+    def __init__(self, kubeconfig: Path, cache: Path) -> None:
+        self._command = [find_kubectl(), f"--kubeconfig={kubeconfig}", f"--cache-dir={cache}"]
+
+    def __call__(self, *arguments: str, given: str | None = None) -> str:
+        """Return what a command prints; it must succeed."""
+        done = self.run(*arguments, given=given)
+        assert done.returncode == 0, f"kubectl {' '.join(arguments)}: {done.stderr}"
+        return done.stdout
+
+    def run(self, *arguments: str, given: str | None = None) -> subprocess.CompletedProcess[str]:
+        """Return the ended command, whatever came of it."""
+        return subprocess.run(
+            [*self._command, *arguments], input=given, cwd=ROOT, capture_output=True, text=True
+        )
+
+    def object(self, *arguments: str) -> dict[str, Any]:
+        """Return the object that a `get` with these arguments finds."""
+        found: dict[str, Any] = yaml.safe_load(self("get", *arguments, "--output=yaml"))
+        return found
+
+    def can(self, who: str, verb: str, resource: str, namespace: str | None) -> bool:
+        """Return whether `who` may do `verb`; without a namespace, in the whole cluster."""
+        where = ["--all-namespaces"] if namespace is None else [f"--namespace={namespace}"]
+        done = self.run("auth", "can-i", verb, resource, f"--as={who}", *where)
+        assert done.stdout.strip() in {"yes", "no"}, done.stderr
+        return done.stdout.strip() == "yes"
