@@ -28,8 +28,9 @@ from sysdisk.api.account import AssumeRole, Credentials
 from sysdisk.ecs import parse
 from sysdisk.ecs.endpoints import sts_address
 from sysdisk.ecs.errors import CredentialsError, EcsError
+from sysdisk.ecs.failures import no_credentials
 from sysdisk.ecs.scrub import Scrubber
-from sysdisk.ecs.sdk import DEFAULT_TIMEOUTS, STS_VERSION, Timeouts, Wire, no_credentials
+from sysdisk.ecs.sdk import DEFAULT_TIMEOUTS, STS_VERSION, Timeouts, Wire
 
 SESSION_NAME = "sysdisk"
 SESSION_SECONDS = 3600

@@ -15,6 +15,7 @@ from sysdisk.ecs import calls, parse
 from sysdisk.ecs.batches import Shared
 from sysdisk.ecs.clock import Clock
 from sysdisk.ecs.errors import NoAnswer, Refusal, Throttled
+from sysdisk.ecs.failures import unreadable
 from sysdisk.ecs.port import Body, Params
 
 log = logging.getLogger(__name__)
@@ -115,7 +116,7 @@ class Lookups:
             if seen >= parse.total_count(body):
                 return False
             if not names:
-                raise parse.unreadable("DescribeKeyPairs gave fewer names than it counts")
+                raise unreadable("DescribeKeyPairs gave fewer names than it counts")
         raise endless("DescribeKeyPairs")
 
     async def _ask_encryption(self, _: str) -> bool:
@@ -154,4 +155,4 @@ async def pages(read: Read, action: str, params: Callable[[str], Params]) -> Asy
 
 def endless(action: str) -> NoAnswer:
     """Return the error for a list whose pages do not end."""
-    return parse.unreadable(f"the pages of {action} do not end")
+    return unreadable(f"the pages of {action} do not end")

@@ -12,9 +12,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from sysdisk.core.answers import ErrorClass, Failure
 from sysdisk.core.world import Disk, Family, Image, Instance, Lock
-from sysdisk.ecs.errors import NoAnswer
+from sysdisk.ecs.failures import unreadable
 from sysdisk.ecs.port import Body
 
 _TIMES = ("%Y-%m-%dT%H:%MZ", "%Y-%m-%dT%H:%M:%SZ")
@@ -128,14 +127,6 @@ def total_count(body: Body) -> int:
     if total is None:
         raise unreadable("the list has no TotalCount")
     return total
-
-
-def unreadable(what: str) -> NoAnswer:
-    """Return the error for an answer that lacks what is needed; `what` says what it lacks."""
-    advice = "Check the endpoint, and any proxy between the operator and it."
-    return NoAnswer(
-        Failure("Unreadable", f"{what}: the answer cannot be read", ErrorClass.RETRY, advice=advice)
-    )
 
 
 def _instance(raw: Mapping[str, Any]) -> Instance:

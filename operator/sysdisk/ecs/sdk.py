@@ -30,17 +30,9 @@ from darabonba.runtime import RuntimeOptions
 from requests.utils import should_bypass_proxies
 from Tea.core import TeaCore
 
-from sysdisk.core.answers import ErrorClass, Failure
-from sysdisk.ecs.catalog import classify
 from sysdisk.ecs.endpoints import Address, is_loopback, sts_address
-from sysdisk.ecs.errors import (
-    CredentialsError,
-    EcsError,
-    NoAnswer,
-    Refusal,
-    Throttled,
-    TooLate,
-)
+from sysdisk.ecs.errors import EcsError
+from sysdisk.ecs.failures import no_answer, no_credentials, refusal, too_late, unreadable
 from sysdisk.ecs.parse import caller_identity
 from sysdisk.ecs.port import Body, Params
 from sysdisk.ecs.scrub import Scrubber
@@ -177,8 +169,7 @@ class Wire:
         secrets = [params[name] for name in SECRET_PARAMS & params.keys()]
         with self._scrubber.holding(*secrets):
             if late():
-                text = f"{action} waited too long for its turn and was not sent"
-                return TooLate(Failure("TooLate", text, ErrorClass.RETRY))
+                return too_late(action)
             try:
                 answer = self._send(action, params)
             except Exception as fault:  # the text of any of them may hold the URL: none may leave
@@ -207,7 +198,7 @@ class Wire:
             body = json.loads(answer["body"])
         except ValueError:
             body = None
-        return body if isinstance(body, dict) else unreadable(action)
+        return body if isinstance(body, dict) else unreadable(f"{action} gave no JSON object")
 
     def _note_time(self, date: str) -> None:
         try:
@@ -231,53 +222,12 @@ class Wire:
         data = fault.data if isinstance(fault.data, dict) else {}
         code, http = data.get("Code"), fault.status_code or 0
         if not isinstance(code, str) or not code:
-            return unreadable(action, http)
+            return unreadable(f"{action} gave an error without a Code", http)
         text = data.get("Message")
         message = self._scrubber.scrub(text) if isinstance(text, str) else ""
-        error = refusal(code, http, message, str(data.get("RequestId") or ""))
-        if isinstance(error, Throttled) and fault.retry_after:
-            error.retry_after = fault.retry_after / 1000
-        return error
-
-
-def refusal(code: str, http: int, message: str, request_id: str = "") -> EcsError:
-    """Return the error for an answer of ECS with an error code, classified by the catalogue.
-
-    A 5xx is `NoAnswer`, its code kept: the server failed, and the call may have had its effect.
-    """
-    entry = classify(code, http, message)
-    failure = Failure(
-        code=code,
-        message=message,
-        error_class=ErrorClass(entry.error_class),
-        http_status=http,
-        request_id=request_id,
-        advice=entry.advice,
-        throttled=entry.throttled or code.startswith("Rejected.Throttling"),
-    )
-    if failure.throttled:
-        return Throttled(failure)
-    return NoAnswer(failure) if http >= 500 else Refusal(failure)
-
-
-def no_answer(action: str) -> NoAnswer:
-    """Return the error for a call that nothing came back from."""
-    text = f"no answer to {action}: the connection failed, was lost, or timed out"
-    advice = "Check that the endpoint can be reached from the operator."
-    return NoAnswer(Failure("NoAnswer", text, ErrorClass.RETRY, advice=advice))
-
-
-def unreadable(action: str, http: int = 200) -> NoAnswer:
-    """Return the error for an answer that is not ECS's JSON."""
-    text = f"the answer to {action} cannot be read: it is not what ECS sends"
-    advice = "Check the endpoint, and any proxy between the operator and it."
-    return NoAnswer(Failure("Unreadable", text, ErrorClass.RETRY, http_status=http, advice=advice))
-
-
-def no_credentials(why: str) -> CredentialsError:
-    """Return the error for a call that could not be signed; `why` holds no secret."""
-    advice = "Check `credentials` of the EcsAccount, and the Secret or role that it names."
-    return CredentialsError(Failure("CredentialsInvalid", why, ErrorClass.USER, advice=advice))
+        retry_after = fault.retry_after / 1000 if fault.retry_after else None
+        request_id = str(data.get("RequestId") or "")
+        return refusal(code, http, message, request_id, retry_after=retry_after)
 
 
 def _falls(clock: Callable[[], float], not_after: float | None) -> Callable[[], bool]:
