@@ -23,9 +23,6 @@ ACCOUNTS: Final = [
     (EVERYWHERE, "sysdisk.dev", "ecsaccounts", "watch"),
     (EVERYWHERE, "sysdisk.dev", "ecsaccounts", "patch"),
     (EVERYWHERE, "sysdisk.dev", "ecsaccounts/status", "patch"),
-    (EVERYWHERE, "", "namespaces", "get"),
-    (EVERYWHERE, "", "namespaces", "list"),
-    (EVERYWHERE, "", "namespaces", "watch"),
 ]
 LEASE: Final = [
     (NAMESPACE, "coordination.k8s.io", "leases", "create"),
@@ -45,6 +42,7 @@ def specs(namespace: str) -> list[Right]:
         (namespace, "sysdisk.dev", "systemdiskspecs", "watch"),
         (namespace, "sysdisk.dev", "systemdiskspecs", "patch"),
         (namespace, "sysdisk.dev", "systemdiskspecs/status", "patch"),
+        (namespace, "", "namespaces", "get"),
         *events(namespace),
     ]
 
@@ -83,13 +81,16 @@ def test_the_operator_has_exactly_these_rights(values: Object, wanted: list[Righ
     assert sorted(granted(values)) == sorted(wanted)
 
 
-def test_the_code_does_nothing_that_the_chart_does_not_grant() -> None:
+def test_the_chart_grants_what_the_code_does_and_what_kopf_does_for_it() -> None:
     everywhere = {
         (group, resource.partition("=")[0], verb) for _, group, resource, verb in granted({})
     }
-    used = set(used_by_the_code())
-    assert ("", "secrets", "get") in used, "the reader of the code does not work"
-    assert used <= everywhere
+    watched = {
+        (meta.GROUP, plural, verb)
+        for plural in (meta.PLURAL, meta.ACCOUNT_PLURAL)
+        for verb in ("list", "watch")
+    }
+    assert set(used_by_the_code()) | watched == everywhere
 
 
 def test_the_lease_that_is_granted_is_the_one_that_is_taken() -> None:

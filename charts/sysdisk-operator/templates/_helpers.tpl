@@ -62,6 +62,10 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name (.Chart.Version | replace "+" "_") 
 - apiGroups: [sysdisk.dev]
   resources: [systemdiskspecs/status]
   verbs: [patch]
+# The labels that an EcsAccount's allowedNamespaces.selector asks for.
+- apiGroups: [""]
+  resources: [namespaces]
+  verbs: [get]
 {{ include "sysdisk.rules.events" . }}
 {{- end -}}
 
