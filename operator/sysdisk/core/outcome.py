@@ -184,3 +184,13 @@ def enter(op: Operation, step: Step, now: datetime) -> Operation:
         last_error=None if done else op.last_error,
         steps=(*op.steps, taken),
     )
+
+
+def is_news(intent: Operation, learned: Operation, action: EcsWrite) -> bool:
+    """Whether `learned` must be recorded at once, or may wait for the next intent.
+
+    That a stop or a start was accepted shows by itself at the next look.
+    """
+    if isinstance(action, StopInstance | StartInstance) and learned.last_error is None:
+        return False
+    return learned.replace(request_ids=()) != intent.replace(request_ids=())

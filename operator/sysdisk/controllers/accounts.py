@@ -1,0 +1,518 @@
+"""The EcsAccounts in use: what each grants, whether it works, and the way to ECS through it.
+
+An account's own pass looks at its credentials and says in `Ready` whether they work. What a spec's
+pass sees of an account is an `AccountLook`, made anew each time from the store: a revoked grant
+holds from the next write on (I7).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import pydantic
+
+from sysdisk.api import meta
+from sysdisk.api.account import Brake, EcsAccountSpec, EcsAccountStatus, FirstSight
+from sysdisk.api.account import Identity as IdentityStatus
+from sysdisk.api.status import Condition, ConditionStatus
+from sysdisk.controllers.counting import counts
+from sysdisk.controllers.grants import allows, grant_for
+from sysdisk.controllers.identity import Connection
+from sysdisk.controllers.recorder import merge_patch
+from sysdisk.controllers.store import AccountKey, Slim, Store
+from sysdisk.core.answers import ErrorClass, Failure
+from sysdisk.core.ending import FAILED_RESULTS
+from sysdisk.core.model import Key, Subject
+from sysdisk.core.world import AccountLook, AccountState, Grant, Instance
+from sysdisk.ecs.account import EcsAccountClient, RegionClient
+from sysdisk.ecs.clock import Clock
+from sysdisk.ecs.errors import CredentialsError, EcsError, NoAnswer
+from sysdisk.kube.errors import Conflict, KubeError, NotThere
+from sysdisk.kube.port import Kube
+from sysdisk.kube.resources import ACCOUNTS, NAMESPACES
+
+log = logging.getLogger(__name__)
+
+CHECK_EVERY: Final = timedelta(minutes=5)
+CHECK_AGAIN: Final = timedelta(seconds=15)
+SKEW_LIMIT: Final = 60.0
+LABELS_FOR: Final = 30.0
+"""Seconds that a namespace's labels are believed."""
+WRITE_TRIES: Final = 5
+
+_BAD_KEYS: Final = (
+    "InvalidAccessKeyId",
+    "SignatureDoesNotMatch",
+    "IncompleteSignature",
+    "InvalidAccessKeySecret",
+    "InvalidSecurityToken",
+    "MissingSecurityToken",
+    "Forbidden",
+    "NoPermission",
+    "EntityNotExist",
+    "AuthenticationFail",
+)
+_BAD_CLOCK: Final = ("InvalidTimeStamp", "IllegalTimestamp")
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """Whether an account works: the reason of its Ready condition, and why."""
+
+    reason: str
+    message: str
+    identity: IdentityStatus | None = None
+
+    @property
+    def ready(self) -> bool:
+        return self.reason == "Verified"
+
+
+UNCHECKED: Final = Health("Unchecked", "its credentials have not been checked yet")
+
+
+@dataclass(slots=True)
+class Account:
+    """One account as this process works with it."""
+
+    name: str
+    spec: EcsAccountSpec
+    connection: Connection
+    client: EcsAccountClient
+    endpoint: str = ""
+    health: Health = UNCHECKED
+    checked: float | None = None
+    checking: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+class Accounts:
+    """Every account that is named, by name. `connect` makes a connection that has no credentials."""
+
+    def __init__(
+        self,
+        kube: Kube,
+        store: Store[AccountKey],
+        specs: Store[Key],
+        connect: Callable[[], Connection],
+        *,
+        clock: Clock,
+        resync_interval: timedelta,
+        secret_namespaces: tuple[str, ...] | None = None,
+        on_request: Callable[[str, str], None] = lambda _action, _code: None,
+        on_change: Callable[[str, str], None] = lambda _account, _instance: None,
+        wake: Callable[[AccountKey], None] = lambda _key: None,
+        wake_specs: Callable[[str], None] = lambda _name: None,
+    ) -> None:
+        self._kube = kube
+        self._store = store
+        self._specs = specs
+        self._connect = connect
+        self._clock = clock
+        self._resync = resync_interval.total_seconds()
+        self._secret_namespaces = secret_namespaces
+        self._on_request = on_request
+        self._on_change = on_change
+        self._wake = wake
+        self._wake_specs = wake_specs
+        self._known: dict[str, Account] = {}
+        self._labels: dict[str, tuple[float, Mapping[str, str] | None]] = {}
+        self._opening: defaultdict[str, set[Key]] = defaultdict(set)
+
+    @property
+    def all(self) -> Mapping[str, Account]:
+        """The accounts in use."""
+        return self._known
+
+    async def close(self) -> None:
+        for account in self._known.values():
+            await account.client.close()
+        self._known.clear()
+
+    # -- what a spec's pass sees ---------------------------------------------------------------
+
+    async def look(self, subject: Subject) -> AccountLook:
+        """Return the account of `subject` as it is now: of its operation, where one is under way."""
+        op = subject.status.operation
+        name = op.account if op else subject.spec.account_ref.name
+        account = await self._open(name)
+        if account is None:
+            return AccountLook(name, AccountState.MISSING)
+        namespace, spec = subject.key.namespace, account.spec
+        allowed = allows(
+            spec.allowed_namespaces, namespace, await self._namespace_labels(account, namespace)
+        )
+        if account.checked is None:
+            await self.check(name)
+        body = self._store.get(AccountKey(name))
+        status = _status(body) if body else EcsAccountStatus()
+        deleting = body is None or "deletionTimestamp" in body["metadata"]
+        state = AccountState.OK if account.health.ready else AccountState.NOT_READY
+        region = op.region_id if op else subject.spec.region_id or spec.region_id
+        return AccountLook(
+            name=name,
+            state=state if allowed else AccountState.NOT_GRANTED,
+            message=account.health.message,
+            region_id=region,
+            grant=grant_for(spec, namespace) if allowed else Grant(),
+            allow_managed=spec.allow_managed,
+            allow_advanced=spec.allow_advanced,
+            suspended=spec.suspend or deleting,
+            under_way=self.under_way(name, subject.key),
+            concurrent_replacements=spec.limits.concurrent_replacements,
+            failures_in_a_row=status.brake.failures if status.brake else 0,
+            stop_after_failures=spec.limits.stop_after_failures,
+            first_sights=self._first_sights(status),
+            first_sight_per_hour=spec.limits.first_sight_per_hour,
+        )
+
+    def spec(self, name: str) -> EcsAccountSpec | None:
+        """Return the spec of an account that was looked at, None if there is none."""
+        account = self._known.get(name)
+        return account.spec if account else None
+
+    def under_way(self, name: str, but: Key) -> int:
+        """Return how many operations of the account are under way or about to be, without `but`."""
+        return len((self._specs.operating(name) | self._opening[name]) - {but})
+
+    def reserve(self, name: str, key: Key) -> None:
+        """Count `key` as under way from now on, until its operation is recorded or `free`d."""
+        self._opening[name].add(key)
+
+    def free(self, key: Key) -> None:
+        for opening in self._opening.values():
+            opening.discard(key)
+
+    def region(self, name: str, region_id: str) -> RegionClient | None:
+        """Return the way to a region, None where the account is not known. Raises ValueError."""
+        account = self._known.get(name)
+        return account.client.region(region_id) if account else None
+
+    async def grants(self, key: Key, account_name: str, instance: Instance) -> bool:
+        """Whether the account lets `key` reach `instance`: what makes another spec's claim count."""
+        account = await self._open(account_name)
+        if account is None:
+            return False
+        labels = await self._namespace_labels(account, key.namespace)
+        return allows(account.spec.allowed_namespaces, key.namespace, labels) and grant_for(
+            account.spec, key.namespace
+        ).covers(instance)
+
+    async def _namespace_labels(self, account: Account, namespace: str) -> Mapping[str, str] | None:
+        if account.spec.allowed_namespaces.selector is None:
+            return None
+        now = self._clock.monotonic()
+        known = self._labels.get(namespace)
+        if known is None or now - known[0] > LABELS_FOR:
+            body = await self._kube.read(NAMESPACES, None, namespace)
+            labels = (body or {}).get("metadata", {}).get("labels", {}) if body else None
+            self._labels[namespace] = known = (now, labels)
+        return known[1]
+
+    # -- opening and checking ------------------------------------------------------------------
+
+    async def _open(self, name: str) -> Account | None:
+        """Return the account with its present spec; one that is gone stays while it is in use."""
+        body = self._store.get(AccountKey(name))
+        account = self._known.get(name)
+        if body is None:
+            if account is not None and not self._specs.operating(name):
+                self._known.pop(name)
+                await account.client.close()
+                return None
+            return account
+        try:
+            spec = EcsAccountSpec.from_api(body["spec"])
+        except pydantic.ValidationError:
+            return account
+        if account is None:
+            connection = self._connect()
+            client = EcsAccountClient(
+                connection.transport,
+                spec.limits,
+                clock=self._clock,
+                resync_interval=self._resync,
+                on_request=self._on_request,
+                on_change=lambda _region, instance_id: self._on_change(name, instance_id),
+            )
+            account = Account(name, spec, connection, client, spec.endpoint or "")
+            self._known[name] = account
+        elif account.spec != spec:
+            account.client.configure(spec.limits)
+            if account.endpoint != (spec.endpoint or ""):
+                await account.client.close()
+                account.endpoint = spec.endpoint or ""
+            if (
+                account.spec.credentials != spec.credentials
+                or account.spec.endpoint != spec.endpoint
+            ):
+                account.checked = None
+            account.spec = spec
+        return account
+
+    async def check(self, name: str, *, at_least_after: float | None = None) -> None:
+        """Look whether the account works; its health is then known. Concurrent callers share it."""
+        account = self._known.get(name)
+        if account is None:
+            return
+        async with account.checking:
+            if account.checked is not None and (
+                at_least_after is None or account.checked > at_least_after
+            ):
+                return
+            was = account.health
+            account.health = await self._examine(account)
+            account.checked = self._clock.monotonic()
+        if was.ready != account.health.ready:
+            log.info(
+                "account checked",
+                extra={"account": name, "reason": account.health.reason},
+            )
+
+    async def _examine(self, account: Account) -> Health:
+        try:
+            await account.connection.use(account.spec, await self._secret(account))
+            identity = await account.connection.identify()
+            region = account.client.region(account.spec.region_id)
+            await _look_at_region(region)
+        except ValueError as exc:
+            return Health("Unreachable", f"The endpoint cannot be used: {exc}.")
+        except (EcsError, KubeError) as exc:
+            return _why_not(exc, account.spec)
+        skew = identity.skew
+        if skew is not None and abs(skew) > SKEW_LIMIT:
+            return Health(
+                "ClockSkewed",
+                f"The operator's clock is {abs(skew):.0f} s {'behind' if skew > 0 else 'ahead of'} "
+                "ECS's; signatures will be refused. Correct the clock of its node.",
+            )
+        found = IdentityStatus(account_id=identity.account_id, arn=identity.arn, type=identity.type)
+        return Health("Verified", f"Acting as {identity.arn}.", found)
+
+    async def _secret(self, account: Account) -> Mapping[str, bytes] | None:
+        ref = account.spec.credentials.secret_ref
+        if ref is None:
+            return None
+        allowed = self._secret_namespaces
+        if allowed is not None and ref.namespace not in allowed:
+            raise _refused(
+                f"the operator reads account Secrets in namespace {', '.join(allowed)} only"
+            )
+        secret = await self._kube.read_secret(ref.namespace, ref.name)
+        if secret is None:
+            why = f"Secret {ref.namespace}/{ref.name} does not exist"
+            account.connection.lose(why)
+            raise _refused(why)
+        return secret.data
+
+    # -- the account's own pass ----------------------------------------------------------------
+
+    async def account_pass(self, name: str) -> timedelta | None:
+        """Check the account, write its status, hold or drop its finalizer. None: it is gone."""
+        begun = self._clock.monotonic()
+        account = await self._open(name)
+        body = self._store.get(AccountKey(name))
+        if account is None or body is None:
+            return None
+        was = account.health
+        due = account.checked is None or begun - account.checked > CHECK_AGAIN.total_seconds() / 2
+        if due:
+            await self.check(name, at_least_after=begun)
+        await self._write_status(account, body)
+        if not self._specs.operating(name) and not self._opening[name]:
+            await self._drop(name)
+        if account.health.ready != was.ready:
+            self._wake_specs(name)
+        return CHECK_EVERY if account.health.ready else CHECK_AGAIN
+
+    async def _write_status(self, account: Account, body: Slim) -> None:
+        now = self._clock.now()
+        before = _status(body)
+        after = before.replace(
+            observed_generation=body["metadata"].get("generation"),
+            conditions=(_ready(before, account.health, body["metadata"].get("generation"), now),),
+            identity=account.health.identity or before.identity,
+        )
+        counted = counts(self._specs, account.name)
+        was = before.counts
+        if was is None or was.at is None or now - was.at >= CHECK_EVERY:
+            if was is None or was.replace(at=None) != counted:
+                after = after.replace(counts=counted.replace(at=now))
+        await self._patch(body, before, after)
+
+    async def _patch(self, body: Slim, before: EcsAccountStatus, after: EcsAccountStatus) -> None:
+        patch = merge_patch(before.to_api(), after.to_api())
+        if not patch:
+            return
+        metadata = body["metadata"]
+        answer = await self._kube.patch_status(
+            ACCOUNTS,
+            None,
+            metadata["name"],
+            resource_version=metadata["resourceVersion"],
+            uid=metadata.get("uid"),
+            status=patch,
+        )
+        self._store.remember(answer)
+
+    async def _change(
+        self, name: str, change: Callable[[EcsAccountStatus, datetime], EcsAccountStatus]
+    ) -> None:
+        """Write `change` of the status as it is now; somebody else's write is read first."""
+        for attempt in range(WRITE_TRIES):
+            body = self._store.get(AccountKey(name))
+            if body is None:
+                return
+            before = _status(body)
+            try:
+                return await self._patch(body, before, change(before, self._clock.now()))
+            except Conflict:
+                if attempt == WRITE_TRIES - 1:
+                    raise
+                await self._read_again(name)
+
+    async def count_first_sight(self, name: str) -> None:
+        """Count a spec without a record that begins now."""
+        await self._change(name, _one_more_first_sight)
+
+    async def count_result(self, name: str, result: str, replaced: bool) -> None:
+        """Count the end of an operation towards the brake: failures in a row, a success ends them."""
+        if result in FAILED_RESULTS:
+            await self._change(name, _one_more_failure)
+        elif replaced:
+            await self._change(name, _no_failures)
+
+    # -- the finalizer -------------------------------------------------------------------------
+
+    async def hold(self, name: str) -> None:
+        """Put our finalizer on the account: an operation is about to use it. Raises KubeError."""
+        await self._set_finalizer(name, True)
+
+    async def _drop(self, name: str) -> None:
+        try:
+            await self._set_finalizer(name, False)
+        except (Conflict, NotThere):
+            self._wake(AccountKey(name))
+
+    async def _set_finalizer(self, name: str, present: bool) -> None:
+        for attempt in range(WRITE_TRIES):
+            body = self._store.get(AccountKey(name))
+            if body is None:
+                return
+            metadata: dict[str, Any] = body["metadata"]
+            there = list(metadata.get("finalizers", ()))
+            if (meta.ACCOUNT_FINALIZER in there) == present:
+                return
+            others = [finalizer for finalizer in there if finalizer != meta.ACCOUNT_FINALIZER]
+            try:
+                answer = await self._kube.patch_metadata(
+                    ACCOUNTS,
+                    None,
+                    name,
+                    uid=metadata["uid"],
+                    resource_version=metadata["resourceVersion"],
+                    finalizers=[*others, meta.ACCOUNT_FINALIZER] if present else others,
+                )
+            except Conflict:
+                if attempt == WRITE_TRIES - 1:
+                    raise
+                await self._read_again(name)
+                continue
+            after = answer.get("metadata", {})
+            if after.get("deletionTimestamp") and not after.get("finalizers"):
+                self._store.forget(AccountKey(name), after.get("resourceVersion"))
+            else:
+                self._store.remember(answer)
+            return
+
+    async def _read_again(self, name: str) -> None:
+        fresh = await self._kube.read(ACCOUNTS, None, name)
+        if fresh is None:
+            self._store.forget(AccountKey(name))
+        else:
+            self._store.remember(fresh)
+
+    def _first_sights(self, status: EcsAccountStatus) -> int:
+        seen = status.first_sight
+        fresh = seen is not None and self._clock.now() - seen.hour < timedelta(hours=1)
+        return seen.begun if seen is not None and fresh else 0
+
+
+async def _look_at_region(region: RegionClient) -> None:
+    """Ask the region for something cheap; a missing permission for just that is no fault."""
+    try:
+        await region.inventory.default_encryption()
+    except NoAnswer:
+        raise
+    except EcsError as exc:
+        if exc.failure.code.startswith("InvalidRegionId") or isinstance(exc, CredentialsError):
+            raise
+
+
+def _refused(why: str) -> CredentialsError:
+    return CredentialsError(Failure("InvalidCredentials", why, ErrorClass.USER))
+
+
+def _why_not(exc: EcsError | KubeError, spec: EcsAccountSpec) -> Health:
+    if isinstance(exc, KubeError):
+        return Health(
+            "CredentialsInvalid", f"The Secret with the access key cannot be read: {exc}."
+        )
+    code, text = exc.failure.code, exc.failure.text().rstrip(".")
+    if isinstance(exc, CredentialsError) or code.startswith(_BAD_KEYS):
+        advice = "Correct credentials in the EcsAccount, or the Secret that it names"
+        return Health("CredentialsInvalid", f"{text}. {advice}; it is checked again by itself.")
+    if code.startswith(_BAD_CLOCK):
+        return Health("ClockSkewed", f"{text}. Correct the clock of the operator's node.")
+    if code.startswith("InvalidRegionId"):
+        return Health("Unreachable", f"{text}. Correct regionId ({spec.region_id}).")
+    where = spec.endpoint or f"the endpoint of region {spec.region_id}"
+    return Health(
+        "Unreachable",
+        f"{where} does not answer as ECS does: {text}. Check regionId, endpoint, proxy and network; "
+        "it is tried again by itself.",
+    )
+
+
+def _status(body: Slim) -> EcsAccountStatus:
+    try:
+        return EcsAccountStatus.from_api(body.get("status"))
+    except pydantic.ValidationError:
+        return EcsAccountStatus()
+
+
+def _ready(
+    before: EcsAccountStatus, health: Health, generation: int | None, now: datetime
+) -> Condition:
+    status = ConditionStatus.TRUE if health.ready else ConditionStatus.FALSE
+    was = before.condition("Ready")
+    since = was.last_transition_time if was is not None and was.status == status else now
+    return Condition(
+        type="Ready",
+        status=status,
+        reason=health.reason,
+        message=health.message,
+        last_transition_time=since,
+        observed_generation=generation,
+    )
+
+
+def _one_more_first_sight(status: EcsAccountStatus, now: datetime) -> EcsAccountStatus:
+    seen = status.first_sight
+    if seen is None or now - seen.hour >= timedelta(hours=1):
+        return status.replace(first_sight=FirstSight(hour=now, begun=1))
+    return status.replace(first_sight=seen.replace(begun=seen.begun + 1))
+
+
+def _one_more_failure(status: EcsAccountStatus, now: datetime) -> EcsAccountStatus:
+    failures = (status.brake.failures if status.brake else 0) + 1
+    return status.replace(brake=Brake(failures=failures))
+
+
+def _no_failures(status: EcsAccountStatus, now: datetime) -> EcsAccountStatus:
+    return status if status.brake is None else status.replace(brake=None)

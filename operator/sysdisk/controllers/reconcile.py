@@ -1,0 +1,478 @@
+"""One pass: read, observe, decide, record the intent, act, record what the answer taught.
+
+A pass may begin at any time, twice, or after an end anywhere. Nothing that it keeps in memory
+matters for safety: what it keeps saves a write or gives a machine back sooner.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Final, Protocol, assert_never
+
+from sysdisk.api.conditions import Kind
+from sysdisk.api.meta import ANNOTATION_RETRY
+from sysdisk.api.reasons import Reason
+from sysdisk.api.spec import StoppedMode
+from sysdisk.api.status import Operation, Step, SystemDiskSpecStatus
+from sysdisk.controllers.accounts import Accounts
+from sysdisk.controllers.observe import Eyes, with_counts
+from sysdisk.controllers.pace import Pace
+from sysdisk.controllers.recorder import Recorder, Unreadable, read_subject
+from sysdisk.controllers.store import AccountKey, Slim, Store
+from sysdisk.core.answers import Accepted, Answer, NotSent
+from sysdisk.core.decide import decide
+from sysdisk.core.model import (
+    RESYNC,
+    AddFinalizer,
+    ApplyAutoSnapshotPolicy,
+    Decision,
+    Event,
+    Key,
+    Look,
+    Nothing,
+    RemoveFinalizer,
+    ReplaceSystemDisk,
+    StartInstance,
+    StopInstance,
+    Subject,
+)
+from sysdisk.core.outcome import is_news, learn
+from sysdisk.core.stray import stray_stop
+from sysdisk.core.tell import tell
+from sysdisk.core.world import Observed
+from sysdisk.ecs.account import RegionClient
+from sysdisk.ecs.clock import Clock
+from sysdisk.ecs.scrub import Scrubber
+from sysdisk.kube.errors import Conflict, NotThere
+from sysdisk.kube.port import Kube
+
+log = logging.getLogger(__name__)
+
+FENCE_SECONDS: Final = 5.0
+"""A write to ECS leaves within this time of the answer to its own status write, or not at all."""
+
+RECORD_TRIES: Final = 5
+LOOKS_AT_MOST: Final = 12
+HELD_AT_LEAST: Final = 1.0
+"""Seconds; a write that the rate limit holds for longer is not recorded yet."""
+
+_ACTIONS: Final = {
+    StopInstance: "StopInstance",
+    ReplaceSystemDisk: "ReplaceSystemDisk",
+    StartInstance: "StartInstance",
+    ApplyAutoSnapshotPolicy: "ApplyAutoSnapshotPolicy",
+}
+
+
+class Witness(Protocol):
+    """Who is told what a pass decided: events, metrics. Never raises, never waits."""
+
+    def event(self, subject: Subject, event: Event) -> None: ...
+
+    def ended(self, result: str, steps: Mapping[str, int]) -> None: ...
+
+
+class Reconciler:
+    """The passes over specs and accounts, with what they need."""
+
+    def __init__(
+        self,
+        kube: Kube,
+        specs: Store[Key],
+        accounts: Accounts,
+        witness: Witness,
+        *,
+        clock: Clock,
+        scrubber: Scrubber,
+        poll_interval: timedelta,
+        resync_interval: timedelta,
+        may_act: Callable[[], bool] = lambda: True,
+        wake: Callable[[AccountKey], None] = lambda _key: None,
+        dry_run: bool = False,
+    ) -> None:
+        self._kube = kube
+        self._specs = specs
+        self._accounts = accounts
+        self._witness = witness
+        self._clock = clock
+        self._scrubber = scrubber
+        self._resync = resync_interval
+        self._may_act = may_act
+        self._wake = wake
+        self._dry_run = dry_run
+        self._recorder = Recorder(kube, specs)
+        self._pace = Pace(poll_interval, clock.monotonic)
+        self._notes: dict[Key, tuple[Operation, Operation]] = {}
+        self._stops: dict[Key, Operation] = {}
+        self._stale: set[Key] = set()
+        self._said: dict[Key, Reason] = {}
+        self._paced: dict[Key, tuple[datetime, Step]] = {}
+        self._watched: dict[Key, tuple[str, str, str]] = {}
+
+    async def account_pass(self, name: str) -> timedelta | None:
+        """Take the account's next step. None: it is gone. Raises KubeError."""
+        return await self._accounts.account_pass(name)
+
+    async def reconcile(self, key: Key) -> timedelta | None:
+        """Take the next step of `key`; return how long to rest, None if it is gone.
+
+        Raises KubeError (Conflict among them: somebody wrote first, nothing was done) and EcsError.
+        """
+        try:
+            return await self._pass(key)
+        except Conflict:
+            self._stale.add(key)
+            raise
+        except NotThere:
+            self._specs.forget(key)
+            return None
+        finally:
+            self._accounts.free(key)
+
+    async def _pass(self, key: Key) -> timedelta | None:
+        body = await self._read(key)
+        if body is None:
+            self._forget(key)
+            return None
+        begun = self._clock.monotonic()
+        try:
+            subject = read_subject(key, body)
+        except Unreadable as exc:
+            log.error(  # noqa: TRY400 - a person is needed; the traceback says nothing
+                "record not understood", extra={"key": str(key), "error": str(exc)}
+            )
+            return self._resync
+        subject = self._noted(subject)
+        eyes = Eyes(self._kube, self._accounts, self._specs, begun, dry_run=self._dry_run)
+        observed = await eyes.first(subject)
+        if observed.account is not None and eyes.region is not None:
+            place = (observed.account.name, observed.account.region_id, subject.spec.instance_id)
+            self._watch(key, place)
+        subject = self._with_policies(subject, observed)
+        return await self._step(subject, eyes, observed)
+
+    async def _read(self, key: Key) -> Slim | None:
+        """Return the record: the watch's copy, or a fresh one after somebody else wrote."""
+        if key in self._stale:
+            body = await self._recorder.read_again(key)
+            self._stale.discard(key)
+            return body
+        return self._specs.get(key)
+
+    def _forget(self, key: Key) -> None:
+        for memory in (self._notes, self._stops, self._said, self._paced):
+            memory.pop(key, None)
+        self._stale.discard(key)
+        self._watch(key, None)
+
+    def _watch(self, key: Key, place: tuple[str, str, str] | None) -> None:
+        """Have the instance at `place` (account, region, instance) swept for `key`, no other."""
+        was = self._watched.get(key)
+        if was == place:
+            return
+        self._watched.pop(key, None)
+        if place is not None:
+            self._watched[key] = place
+        if was is not None and not self._specs.claims(was[2]) - {key}:
+            account, region_id, instance_id = was
+            known = self._accounts.all.get(account)
+            region = known.client.regions.get(region_id) if known else None
+            if region is not None:
+                region.inventory.unregister(instance_id)
+
+    def _noted(self, subject: Subject) -> Subject:
+        """Return `subject` with what was learned of its last write and not worth a write by itself."""
+        note = self._notes.get(subject.key)
+        op = subject.status.operation
+        if note is None or op != note[0]:
+            self._notes.pop(subject.key, None)
+            return subject
+        return replace(subject, status=subject.status.replace(operation=note[1]))
+
+    def _with_policies(self, subject: Subject, observed: Observed) -> Subject:
+        spec = self._accounts.spec(observed.account.name) if observed.account else None
+        if spec is None:
+            return subject
+        return replace(subject, defaults=spec.defaults, require=spec.require)
+
+    # -- from the decision to the deed ---------------------------------------------------------
+
+    async def _step(self, subject: Subject, eyes: Eyes, observed: Observed) -> timedelta | None:
+        subject = self._stray(subject, observed)
+        for _ in range(LOOKS_AT_MOST):
+            decision = self._decide(subject, observed)
+            match decision.action:
+                case Look() as look:
+                    observed = await eyes.look(subject, observed, look)
+                case AddFinalizer():
+                    subject = await self._add_finalizer(subject, observed)
+                case _:
+                    return await self._carry_out(subject, decision, eyes)
+        log.error("a pass asked for too many looks", extra={"key": str(subject.key)})
+        return self._resync
+
+    def _decide(self, subject: Subject, observed: Observed) -> Decision:
+        """Decide on the account's present count, and take a place in it before anything is awaited."""
+        account = observed.account
+        if account is not None:
+            counted = self._accounts.under_way(account.name, subject.key)
+            observed = with_counts(observed, account, counted)
+        decision = decide(subject, observed, self._clock.now())
+        opens = isinstance(decision.action, AddFinalizer) or (
+            subject.status.operation is None and decision.status.operation is not None
+        )
+        if opens and account is not None:
+            self._accounts.reserve(account.name, subject.key)
+        return decision
+
+    def _stray(self, subject: Subject, observed: Observed) -> Subject:
+        """Take up a stop of ours that took effect outside any recorded operation."""
+        sent = self._stops.get(subject.key)
+        if sent is None:
+            return subject
+        op = subject.status.operation
+        if op is not None and (op.plan_id, op.started_at) == (sent.plan_id, sent.started_at):
+            if op.step is not Step.STOP:
+                del self._stops[subject.key]
+            return subject
+        del self._stops[subject.key]
+        if op is not None:
+            return subject
+        return replace(subject, status=stray_stop(subject.status, sent))
+
+    async def _add_finalizer(self, subject: Subject, observed: Observed) -> Subject:
+        """Hold account and object, in this order, before the intent; a used-up retry goes along."""
+        if observed.account is not None:
+            await self._accounts.hold(observed.account.name)
+        used = {ANNOTATION_RETRY: None} if ANNOTATION_RETRY in subject.annotations else None
+        version = await self._recorder.set_finalizer(subject, True, used)
+        if version is None:
+            raise NotThere("the object is gone", code=404)
+        return replace(subject, resource_version=version, has_finalizer=True)
+
+    async def _carry_out(
+        self, subject: Subject, decision: Decision, eyes: Eyes
+    ) -> timedelta | None:
+        match decision.action:
+            case Nothing():
+                if decision.status.operation is not None:
+                    subject = await self._with_finalizer(subject)
+                await self._record(subject, decision)
+            case RemoveFinalizer():
+                return await self._end(subject, decision)
+            case StopInstance() | ReplaceSystemDisk() | StartInstance() | ApplyAutoSnapshotPolicy():
+                return await self._write(subject, decision, eyes)
+            case Look() | AddFinalizer():
+                raise AssertionError("handled by the caller")
+            case _:
+                assert_never(decision.action)
+        return self._pause(subject, decision)
+
+    async def _with_finalizer(self, subject: Subject) -> Subject:
+        """Put the finalizer back where it is missing under an operation."""
+        if subject.has_finalizer or subject.deleting:
+            return subject
+        version = await self._recorder.set_finalizer(subject, True)
+        return replace(
+            subject, resource_version=version or subject.resource_version, has_finalizer=True
+        )
+
+    async def _record(self, subject: Subject, decision: Decision) -> Subject:
+        """Record the decision; nothing is written where nothing changed."""
+        version = await self._recorder.record(subject, decision.status, before=subject.status)
+        self._say(subject, decision)
+        return replace(subject, status=decision.status, resource_version=version)
+
+    def _say(self, subject: Subject, decision: Decision) -> None:
+        for event in decision.events:
+            self._witness.event(subject, event)
+        if self._said.get(subject.key) is not decision.reason:
+            self._said[subject.key] = decision.reason
+            ready = decision.status.condition(Kind.READY)
+            log.info(
+                "decided",
+                extra={
+                    "key": str(subject.key),
+                    "instance_id": subject.spec.instance_id,
+                    "reason": decision.reason.value,
+                    "detail": ready.message if ready else None,
+                },
+            )
+
+    async def _end(self, subject: Subject, decision: Decision) -> timedelta | None:
+        """Record the end, then take the finalizer off, then let go of the account."""
+        ended = subject.status.operation
+        self._stops.pop(subject.key, None)
+        recorded = await self._record(subject, decision)
+        if ended is not None:
+            await self._count(ended, decision.status)
+        if subject.has_finalizer:
+            version = await self._recorder.set_finalizer(recorded, False)
+            if version is None:
+                self._forget(subject.key)
+                return None
+        self._wake(AccountKey(ended.account if ended else subject.spec.account_ref.name))
+        if subject.deleting:
+            return None
+        return self._pause(subject, decision)
+
+    async def _count(self, ended: Operation, status: SystemDiskSpecStatus) -> None:
+        entry = status.history[-1]
+        self._witness.ended(
+            entry.result, {taken.step.value: taken.seconds for taken in entry.steps}
+        )
+        try:
+            await self._accounts.count_result(
+                ended.account, entry.result, entry.new_disk_id is not None
+            )
+        except Conflict:
+            log.warning("result not counted", extra={"account": ended.account})
+
+    # -- writes to ECS ------------------------------------------------------------------------
+
+    async def _write(self, subject: Subject, decision: Decision, eyes: Eyes) -> timedelta | None:
+        """Record the intent, send within the fence, record what the answer taught."""
+        region, intent = eyes.region, decision.status.operation
+        assert region is not None
+        assert intent is not None
+        subject = await self._with_finalizer(subject)
+        held = region.ready_in(_ACTIONS[type(decision.action)])
+        if self._dry_run:
+            return self._resync
+        if held > HELD_AT_LEAST or not self._may_act():
+            return timedelta(seconds=max(held, HELD_AT_LEAST))
+        before = subject.status.operation or intent.replace(
+            outcome=None, first_try_at=None, last_try_at=None
+        )
+        first_sight = subject.status.operation is None and not (
+            subject.status.settled or subject.status.history
+        )
+        if first_sight:
+            await self._accounts.count_first_sight(intent.account)
+        recorded = await self._record(subject, decision)
+        not_after = self._clock.monotonic() + FENCE_SECONDS
+        if isinstance(decision.action, StopInstance):
+            self._stops[subject.key] = intent
+        answer = await self._send(decision, region, eyes, not_after)
+        if isinstance(answer, NotSent) and isinstance(decision.action, StopInstance):
+            self._stops.pop(subject.key, None)
+        log.info(
+            "answered",
+            extra={
+                "key": str(subject.key),
+                "action": _ACTIONS[type(decision.action)],
+                "answer": type(answer).__name__,
+                "request_id": _request_id(answer),
+            },
+        )
+        return await self._learn(recorded, decision, before, intent, answer)
+
+    async def _send(
+        self, decision: Decision, region: RegionClient, eyes: Eyes, not_after: float
+    ) -> Answer:
+        if not self._may_act():
+            return NotSent("this process is not the leader any more")
+        match decision.action:
+            case StopInstance(instance_id=instance_id, force=force, stopped_mode=mode):
+                return await region.stop_instance(
+                    instance_id, force=force, stopped_mode=StoppedMode(mode), not_after=not_after
+                )
+            case StartInstance(instance_id=instance_id):
+                return await region.start_instance(instance_id, not_after=not_after)
+            case ApplyAutoSnapshotPolicy(disk_id=disk_id, policy_id=policy_id):
+                return await region.apply_auto_snapshot_policy(
+                    policy_id, disk_id, not_after=not_after
+                )
+            case ReplaceSystemDisk() as ask:
+                return await self._send_replace(ask, region, eyes, not_after)
+            case _:
+                raise AssertionError(f"{decision.action} is no write to ECS")
+
+    async def _send_replace(
+        self, ask: ReplaceSystemDisk, region: RegionClient, eyes: Eyes, not_after: float
+    ) -> Answer:
+        password: str | None = None
+        ref = ask.inputs.password_secret_ref
+        if ref is not None:
+            login = eyes.login
+            if login is None or login.password is None:
+                return NotSent("the login Secret was not read")
+            if (login.look.uid, login.look.resource_version) != (ref.uid, ref.resource_version):
+                return NotSent("the login Secret is another than the intent's")
+            password = login.password
+        with self._scrubber.holding(password):
+            return await region.replace_system_disk(
+                ask.inputs,
+                instance_id=ask.instance_id,
+                client_token=ask.token,
+                password=password,
+                not_after=not_after,
+            )
+
+    async def _learn(
+        self,
+        subject: Subject,
+        decision: Decision,
+        before: Operation,
+        intent: Operation,
+        answer: Answer,
+    ) -> timedelta:
+        """Record what the answer taught, onto whatever the object has become meanwhile."""
+        action = decision.action
+        assert isinstance(
+            action, StopInstance | ReplaceSystemDisk | StartInstance | ApplyAutoSnapshotPolicy
+        )
+        now = self._clock.now()
+        learned = learn(before, intent, action, subject.spec.instance_id, answer, now)
+        if not is_news(intent, learned, action):
+            self._notes[subject.key] = (intent, learned)
+            return self._pause(subject, decision)
+        for _ in range(RECORD_TRIES):
+            told = tell(subject, decision.reason, intent, learned, now)
+            try:
+                await self._record(subject, told)
+            except Conflict:
+                body = await self._recorder.read_again(subject.key)
+                if body is None:
+                    return timedelta(0)
+                subject = read_subject(subject.key, body)
+                if subject.status.operation != intent:
+                    log.warning("answer not recorded: overtaken", extra={"key": str(subject.key)})
+                    return timedelta(0)
+            else:
+                return self._pause(subject, told)
+        log.warning("answer not recorded: too many conflicts", extra={"key": str(subject.key)})
+        return timedelta(0)
+
+    def _pause(self, subject: Subject, decision: Decision) -> timedelta:
+        """Return how long to rest: as decided, while under way as learned, at rest with jitter."""
+        op, rest = decision.status.operation, decision.look_again
+        if op is None:
+            if rest >= RESYNC:
+                return self._resync * (0.9 + 0.2 * self._clock.jitter())
+            return rest
+        if rest <= timedelta(0) or rest > self._pace.longest:
+            return rest
+        if op.steps:
+            self._learn_pace(subject, op)
+        elapsed = max(0.0, (self._clock.now() - op.step_at).total_seconds())
+        under_way = len(self._specs.operating(op.account))
+        return min(rest, self._pace.pause(op.step.value, elapsed, under_way))
+
+    def _learn_pace(self, subject: Subject, op: Operation) -> None:
+        last = op.steps[-1]
+        mark = (op.started_at, last.step)
+        if self._paced.get(subject.key) != mark:
+            self._paced[subject.key] = mark
+            self._pace.learn(last.step.value, float(last.seconds))
+
+
+def _request_id(answer: Answer) -> str | None:
+    if isinstance(answer, Accepted):
+        return answer.request_id or None
+    if isinstance(answer, NotSent):
+        return None
+    return answer.failure.request_id or None

@@ -1,0 +1,150 @@
+"""The recorder: status is written here, under the resourceVersion that was read, or not at all.
+
+A merge patch holds only what changed. Nothing changed: nothing is written. A stale version is a
+Conflict, with nothing done: whoever meets it reads again and decides again (I2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import pydantic
+
+from sysdisk.api import meta
+from sysdisk.api.durations import parse_time
+from sysdisk.api.spec import SystemDiskSpecSpec
+from sysdisk.api.status import SystemDiskSpecStatus
+from sysdisk.controllers.store import Slim, Store
+from sysdisk.core.model import Key, Subject
+from sysdisk.kube.errors import Conflict
+from sysdisk.kube.port import Kube
+from sysdisk.kube.resources import SPECS
+
+T = TypeVar("T", SystemDiskSpecSpec, SystemDiskSpecStatus)
+
+
+class Unreadable(Exception):
+    """An object that does not parse: its spec, or its recorded status. The text is for people."""
+
+    def __init__(self, part: str, why: str) -> None:
+        super().__init__(f"{part} is not understood: {why}")
+        self.part = part
+
+
+def merge_patch(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the JSON merge patch (RFC 7386) from `old` to `new`; empty: they are equal."""
+    patch: dict[str, Any] = {name: None for name in old if name not in new}
+    for name, value in new.items():
+        before = old.get(name)
+        if isinstance(value, Mapping) and isinstance(before, Mapping):
+            inner = merge_patch(before, value)
+            if inner:
+                patch[name] = inner
+        elif name not in old or before != value:
+            patch[name] = value
+    return patch
+
+
+def read_subject(key: Key, body: Slim) -> Subject:
+    """Return `body` as a Subject, without its account's policies. Raises Unreadable."""
+    metadata = body["metadata"]
+    return Subject(
+        key=key,
+        uid=metadata.get("uid", ""),
+        resource_version=metadata.get("resourceVersion", ""),
+        generation=metadata.get("generation", 0),
+        created_at=parse_time(metadata["creationTimestamp"]),
+        spec=_parse("spec", SystemDiskSpecSpec, body.get("spec")),
+        status=_parse("status", SystemDiskSpecStatus, body.get("status")),
+        deleting="deletionTimestamp" in metadata,
+        has_finalizer=meta.FINALIZER in metadata.get("finalizers", ()),
+        annotations=metadata.get("annotations", {}),
+    )
+
+
+def _parse(part: str, kind: type[T], data: Any) -> T:
+    try:
+        return kind.from_api(data)
+    except pydantic.ValidationError as exc:
+        first = exc.errors(include_input=False, include_url=False)[0]
+        path = ".".join(str(step) for step in first["loc"])
+        raise Unreadable(part, f"{part}.{path}: {first['msg']}") from None
+
+
+class Recorder:
+    """Writes for one kind of object, and keeps the store in step with the answers."""
+
+    def __init__(self, kube: Kube, specs: Store[Key]) -> None:
+        self._kube = kube
+        self._specs = specs
+
+    async def read_again(self, key: Key) -> Slim | None:
+        """Return the object as the API server has it now, and remember it; None: it is gone."""
+        body = await self._kube.read(SPECS, key.namespace, key.name)
+        if body is None:
+            self._specs.forget(key)
+            return None
+        self._specs.remember(body)
+        return self._specs.get(key)
+
+    async def record(
+        self, subject: Subject, status: SystemDiskSpecStatus, *, before: SystemDiskSpecStatus
+    ) -> str:
+        """Write `status` if it is another than `before`; return the resourceVersion after it.
+
+        `before` may know more than is stored: that alone is no reason to write. Raises Conflict
+        where somebody wrote first: nothing was done.
+        """
+        if status == before:
+            return subject.resource_version
+        patch = merge_patch(self._stored(subject), status.to_api())
+        body = await self._kube.patch_status(
+            SPECS,
+            subject.key.namespace,
+            subject.key.name,
+            resource_version=subject.resource_version,
+            uid=subject.uid,
+            status=patch,
+        )
+        return self._remember(body)
+
+    async def set_finalizer(
+        self, subject: Subject, present: bool, annotations: Mapping[str, str | None] | None = None
+    ) -> str | None:
+        """Put our finalizer on or take it off, others stay; return the resourceVersion after it.
+
+        `annotations` are merged along. None: the object is gone. Raises Conflict.
+        """
+        body = self._specs.get(subject.key)
+        if body is None or body["metadata"].get("resourceVersion") != subject.resource_version:
+            raise Conflict("the object was changed meanwhile", code=409)
+        others = [f for f in body["metadata"].get("finalizers", ()) if f != meta.FINALIZER]
+        wanted = [*others, meta.FINALIZER] if present else others
+        after = await self._kube.patch_metadata(
+            SPECS,
+            subject.key.namespace,
+            subject.key.name,
+            uid=subject.uid,
+            resource_version=subject.resource_version,
+            finalizers=wanted,
+            annotations=annotations,
+        )
+        metadata = after.get("metadata", {})
+        if metadata.get("deletionTimestamp") and not metadata.get("finalizers"):
+            self._specs.forget(subject.key, metadata.get("resourceVersion"))
+            return None
+        return self._remember(after)
+
+    def _stored(self, subject: Subject) -> Mapping[str, Any]:
+        """Return the status as it is stored in the version that was read. Raises Conflict."""
+        body = self._specs.get(subject.key)
+        if body is None or body["metadata"].get("resourceVersion") != subject.resource_version:
+            raise Conflict("the object was changed meanwhile", code=409)
+        stored: Mapping[str, Any] = body["status"]
+        return stored
+
+    def _remember(self, body: dict[str, Any]) -> str:
+        self._specs.remember(body)
+        version: str = body["metadata"]["resourceVersion"]
+        return version

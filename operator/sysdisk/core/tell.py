@@ -1,0 +1,84 @@
+"""What an answer taught, in the words of the conditions: recorded in the same pass (I10)."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from sysdisk.api.conditions import Kind
+from sysdisk.api.reasons import Reason
+from sysdisk.api.status import ErrorClass, LastError, Operation, Outcome, Step
+from sysdisk.core.model import SETTLE, Decision, Event, Subject
+from sysdisk.core.verdict import verdict
+
+
+def tell(
+    subject: Subject, reason: Reason, intent: Operation, learned: Operation, now: datetime
+) -> Decision:
+    """Return the decision that records `learned`, which an answer made of `intent`."""
+    status = subject.status.replace(operation=learned)
+    if learned.step is Step.VERIFY and intent.step is not Step.VERIFY:
+        return verdict(
+            subject,
+            status,
+            Reason.VERIFYING,
+            f"ECS accepted the replacement of {learned.old_disk_id}; waiting until new disk "
+            f"{learned.new_disk_id} is in use and the old one is gone.",
+            now,
+            look_again=SETTLE,
+        )
+    error = learned.last_error
+    if error is None:
+        ready = subject.status.condition(Kind.READY)
+        return verdict(
+            subject, status, reason, ready.message if ready else "", now, look_again=SETTLE
+        )
+    where = _reason(reason, learned)
+    return verdict(
+        subject,
+        status,
+        where,
+        f"{_what(intent)} for plan {learned.plan_id}: {_words(error)}. {_then(learned)}",
+        now,
+        look_again=timedelta(seconds=1),
+        events=(Event("EcsAnswered", f"{_what(intent)}: {_words(error)}", warning=True),),
+    )
+
+
+def _reason(reason: Reason, learned: Operation) -> Reason:
+    if learned.ending is not None:
+        return Reason.GIVING_BACK
+    if learned.step is Step.REPLACE and learned.outcome is Outcome.UNKNOWN:
+        return Reason.OUTCOME_UNKNOWN
+    return reason
+
+
+def _what(intent: Operation) -> str:
+    match intent.step:
+        case Step.STOP:
+            return "StopInstance"
+        case Step.REPLACE:
+            return "ReplaceSystemDisk"
+        case Step.START:
+            return "StartInstance"
+        case Step.FINISH:
+            return "ApplyAutoSnapshotPolicy"
+        case _:
+            return str(intent.step)
+
+
+def _words(error: LastError) -> str:
+    request = f" (request ID {error.request_id})" if error.request_id else ""
+    message = f": {error.message.rstrip('.')}" if error.message else ""
+    advice = f". {error.advice.rstrip('.')}" if error.advice else ""
+    return f"{error.code}{message}{request}{advice}"
+
+
+def _then(learned: Operation) -> str:
+    if learned.ending is not None:
+        return "The machine is given back with its old disk, and the plan is spent."
+    if learned.outcome is Outcome.UNKNOWN and learned.step is Step.REPLACE:
+        return "Its outcome is not known: it is found out with the same token, never guessed."
+    error = learned.last_error
+    if error is not None and error.class_ is ErrorClass.WAIT:
+        return "It is asked again when the state has changed."
+    return "It is tried again by itself."
