@@ -5,7 +5,11 @@ from typing import Any
 import helm_python
 import pytest
 import yaml
+from typer.testing import CliRunner
 
+from sysdisk.cli import run
+from sysdisk.cli.main import app
+from sysdisk.settings import Address, RunSettings
 from tests.chart.rendering import (
     ACCOUNT,
     CHART,
@@ -208,3 +212,26 @@ def test_the_notes_say_the_next_step(values: Object, told: str) -> None:
     (notes,) = [text for path, text in texts(values).items() if path.endswith("NOTES.txt")]
     assert told in notes
     assert "kubectl apply" in notes
+
+
+@every_combination
+def test_the_operator_takes_the_arguments_that_the_chart_gives_it(
+    values: Object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: list[RunSettings] = []
+
+    def serve(settings: RunSettings) -> int:
+        taken.append(settings)
+        return 0
+
+    monkeypatch.setattr(run, "_serve", serve)
+    done = CliRunner().invoke(app, container(values)["args"])
+    assert done.exit_code == 0, done.output
+    (settings,) = taken
+    assert settings.listen == Address("0.0.0.0", 8080)
+    assert settings.namespaces == tuple(values.get("watchNamespaces", ()))
+    assert settings.account_secret_namespaces == (
+        tuple(values.get("accountSecretNamespaces", ())) or None
+    )
+    assert settings.leader_elect is values.get("leaderElection", {}).get("enabled", True)
+    assert settings.dry_run is values.get("dryRun", False)
