@@ -128,7 +128,7 @@ class KubeApi:
             "kind": resource.list_kind,
             "apiVersion": resource.api_version,
             "metadata": meta,
-            "items": list(items),
+            "items": list(items) if resource.custom else [_headless(obj) for obj in items],
         }
 
     async def _watch(
@@ -260,6 +260,11 @@ class KubeApi:
         )
 
 
+def _headless(obj: Json) -> dict[str, Any]:
+    """Return an item of a list of built-in objects: these do not repeat apiVersion and kind."""
+    return {key: value for key, value in obj.items() if key not in ("apiVersion", "kind")}
+
+
 def _check_scope(resource: Resource, target: http.Target) -> None:
     if target.namespace is not None and not resource.namespaced:
         raise errors.no_such_path()
@@ -290,12 +295,22 @@ def _checked_head(resource: Resource, obj: Any) -> dict[str, Any]:
     """Return the body if it is an object of this type. Raises ApiError 400."""
     if not isinstance(obj, dict):
         raise bad_request("the body of the request is no object")
-    kind, api_version = obj.get("kind", resource.kind), obj.get("apiVersion", resource.api_version)
-    if (kind, api_version) != (resource.kind, resource.api_version):
+    for head in ("kind", "apiVersion"):
+        if resource.custom and not obj.get(head):
+            raise bad_request(
+                f"the object provided is unrecognized (must be of type {resource.kind}): "
+                f"Object '{head[0].upper()}{head[1:]}' is missing"
+            )
+    if obj.get("apiVersion", resource.api_version) != resource.api_version:
         raise bad_request(
-            f"the object provided is unrecognized: {api_version}, Kind={kind} was sent to "
-            f"{resource.api_version}, Kind={resource.kind}"
+            f"the API version in the data ({obj['apiVersion']}) does not match the expected API "
+            f"version ({resource.api_version})"
         )
+    if obj.get("kind", resource.kind) != resource.kind:
+        if not resource.custom:
+            raise bad_request(f"a {obj['kind']} cannot be handled as a {resource.kind}")
+        why = errors.cause("FieldValueInvalid", "kind", obj["kind"], f"must be {resource.kind}")
+        raise errors.invalid(resource.group, resource.kind, "", [why])
     if not isinstance(obj.setdefault("metadata", {}), Mapping):
         raise bad_request("metadata must be an object")
     return obj

@@ -27,6 +27,7 @@ _KEY_TEXT = (
 )
 _FROZEN = "field is immutable when `immutable` is set"
 _LIMIT = 1024 * 1024
+_REQUIRED = {"kubernetes.io/tls": ("tls.crt", "tls.key")}
 _HEAD = ("apiVersion", "kind", "metadata")
 
 
@@ -89,6 +90,9 @@ class SecretStrategy:
         for key in data:
             if not _KEY.fullmatch(key) or len(key) > 253:
                 yield cause("FieldValueInvalid", f"data[{key}]", key, _KEY_TEXT)
+        for key in _REQUIRED.get(obj["type"], ()):
+            if key not in data:
+                yield cause("FieldValueRequired", f"data[{key}]", "")
         if sum(len(value) * 3 // 4 for value in data.values()) > _LIMIT:
             yield cause("FieldValueTooLong", "data", "", f"may not be more than {_LIMIT} bytes")
         if old is None:

@@ -34,6 +34,7 @@ _LITERAL_OR_SIZE = re.compile(
     r"""|(?P<size>\bsize\b(?=\s*\())""",
     re.DOTALL,
 )
+_CHAIN = re.compile(r"\b(?:self|oldSelf)((?:\.[A-Za-z_]\w*\b(?!\s*\())+)")
 _DURATION = re.compile(r"([0-9.]+)(ns|us|µs|ms|s|m|h)")
 _SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 
@@ -116,6 +117,35 @@ def escape(name: str) -> str:
         return f"__{name}__"
     name = name.replace("__", "__underscores__")
     return name.replace(".", "__dot__").replace("-", "__dash__").replace("/", "__slash__")
+
+
+def undeclared_fields(schema: Json, source: str, *, root: bool = False) -> list[str]:
+    """Return the fields that a rule reads from `self` or `oldSelf` and that the schema lacks.
+
+    Follows plain chains such as `self.a.b` through objects with declared properties. With `root`
+    the fields that every object has count as declared.
+    """
+    missing: list[str] = []
+    for chain in _CHAIN.findall(_LITERAL_OR_SIZE.sub(lambda hit: "''", source)):
+        at: Json = schema
+        for name in chain.strip(".").split("."):
+            properties = {escape(key): inside for key, inside in _declared(at, root=root).items()}
+            if not properties:
+                break
+            if name not in properties:
+                missing.append(name)
+                break
+            at, root = properties[name], False
+    return missing
+
+
+def _declared(schema: Json, *, root: bool) -> dict[str, Any]:
+    if schema.get("x-kubernetes-preserve-unknown-fields"):
+        return {}
+    declared = dict(schema.get("properties") or {})
+    if root and declared:
+        declared |= {"apiVersion": {}, "kind": {}, "metadata": {}}
+    return declared
 
 
 def _datetime(text: str) -> Any:

@@ -12,7 +12,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from sysdisk.sandbox.kube_cel import CelError, compiled
+from sysdisk.sandbox.kube_cel import CelError, compiled, undeclared_fields
 from sysdisk.sandbox.kube_errors import Cause, cause
 from sysdisk.sandbox.kube_jsonpath import JsonPathError, json_path
 from sysdisk.sandbox.kube_log import WatchEvent
@@ -23,7 +23,6 @@ from sysdisk.sandbox.kube_store import KubeStore, thaw, timestamp
 
 Json = Mapping[str, Any]
 CRD_GROUP = "apiextensions.k8s.io"
-_SPEC = "spec.versions[{}].schema.openAPIV3Schema"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +79,8 @@ def _definition_causes(name: str, spec: Json, old: Json | None) -> Iterator[Caus
         detail = "must have exactly one version marked as storage version"
         yield cause("FieldValueInvalid", "spec.versions", versions, detail)
     for n, version in enumerate(versions):
-        yield from _version_causes(version, n)
+        path = "spec.validation" if len(versions) == 1 else f"spec.versions[{n}].schema"
+        yield from _version_causes(version, n, f"{path}.openAPIV3Schema")
     if old is not None:
         yield from _immutable_causes(spec, old["spec"])
 
@@ -96,9 +96,8 @@ def _immutable_causes(spec: Json, old: Json) -> Iterator[Cause]:
             yield cause("FieldValueInvalid", field_name, new_value, "field is immutable")
 
 
-def _version_causes(version: Json, n: int) -> Iterator[Cause]:
+def _version_causes(version: Json, n: int, path: str) -> Iterator[Cause]:
     schema = (version.get("schema") or {}).get("openAPIV3Schema")
-    path = _SPEC.format(n)
     if schema is None:
         yield cause("FieldValueRequired", path, "", "schemas are required")
         return
@@ -129,7 +128,7 @@ def _structural_causes(schema: Any, path: str, *, root: bool = False) -> Iterato
     if "properties" in schema and "additionalProperties" in schema:
         detail = "additionalProperties and properties are mutual exclusive"
         yield cause("FieldValueForbidden", f"{path}.additionalProperties", "", detail)
-    yield from _rule_source_causes(schema, path)
+    yield from _rule_source_causes(schema, path, root=root)
     if "default" in schema:
         for each in validate(schema, default(schema, schema["default"]), "x"):
             detail = each.message.partition(": ")[2]
@@ -149,7 +148,7 @@ def _structural_causes(schema: Any, path: str, *, root: bool = False) -> Iterato
         yield cause("FieldValueRequired", f"{path}.x-kubernetes-list-map-keys", "", detail)
 
 
-def _rule_source_causes(schema: Json, path: str) -> Iterator[Cause]:
+def _rule_source_causes(schema: Json, path: str, *, root: bool) -> Iterator[Cause]:
     for n, rule in enumerate(schema.get("x-kubernetes-validations") or ()):
         where = f"{path}.x-kubernetes-validations[{n}]"
         if not str(rule.get("rule", "")).strip():
@@ -162,6 +161,9 @@ def _rule_source_causes(schema: Json, path: str) -> Iterator[Cause]:
                 compiled(rule[part])
             except CelError as exc:
                 detail = f"compilation failed: {exc}"
+                yield cause("FieldValueInvalid", f"{where}.{part}", rule[part], detail)
+            for name in undeclared_fields(schema, rule[part], root=root):
+                detail = f"compilation failed: undefined field '{name}'"
                 yield cause("FieldValueInvalid", f"{where}.{part}", rule[part], detail)
 
 

@@ -135,9 +135,15 @@ async def read_body(request: web.Request) -> Any:
             return yaml.safe_load(raw)
         if kind not in ("application/json", "application/octet-stream", *_PATCHES):
             raise errors.unsupported_media_type(("application/json", "application/yaml"))
-        return json.loads(raw)
+        return json.loads(raw, parse_float=_number)
     except (ValueError, yaml.YAMLError) as exc:
         raise bad_request(f"the object provided is unrecognized: {exc}") from exc
+
+
+def _number(text: str) -> float | int:
+    """Return 5 for `5.0`, as Go's decoder for unstructured objects does."""
+    value = float(text)
+    return int(value) if value.is_integer() and abs(value) < 2**63 else value
 
 
 def patch_type(request: web.Request) -> str:

@@ -152,11 +152,7 @@ def _annotation_causes(annotations: Mapping[str, str]) -> list[Cause]:
 def _finalizer_causes(finalizers: Sequence[str], meta: Json, old: Json | None) -> list[Cause]:
     causes: list[Cause] = []
     for name in finalizers:
-        if not _key_causes("metadata.finalizers", name) and "/" in name:
-            continue
-        if name not in ("orphan", "foregroundDeletion", "kubernetes"):
-            detail = "name is neither a standard finalizer name nor is it fully qualified"
-            causes.append(cause("FieldValueInvalid", "metadata.finalizers", name, detail))
+        causes += _key_causes("metadata.finalizers", name)
     if old is not None and "deletionTimestamp" in meta:
         added = [name for name in finalizers if name not in (old.get("finalizers") or ())]
         if added:

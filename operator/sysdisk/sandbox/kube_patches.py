@@ -74,8 +74,7 @@ def _operate(target: Any, operation: Mapping[str, Any]) -> Any:
     match operation["op"]:
         case "add":
             return _put(target, path, _value(operation), insert=True)
-        case "replace":
-            _look(target, path)
+        case "replace":  # of a key that is absent: adds it, as a real server does
             return _put(target, path, _value(operation), insert=False)
         case "remove":
             return _remove(target, path)
@@ -90,7 +89,7 @@ def _operate(target: Any, operation: Mapping[str, Any]) -> Any:
             source = _pointer(operation.get("from", ""))
             value = _look(target, source)
             return _put(_remove(target, source), path, value, insert=True)
-    raise bad_request(f"error decoding patch: unexpected kind: {operation['op']}")
+    raise _misfit(f"unexpected kind: {operation['op']}")
 
 
 def _value(operation: Mapping[str, Any]) -> Any:

@@ -26,7 +26,7 @@ _BLOCKING = frozenset(
 _NOT_CHECKED = Cause(
     "<nil>",
     "FieldValueInvalid",
-    'Invalid value: "null": some validation rules were not checked because the object was '
+    "Invalid value: null: some validation rules were not checked because the object was "
     "invalid; correct the existing errors to complete validation",
 )
 
@@ -94,19 +94,21 @@ def _apply(schema: Json, rules: list[Json], value: Any, old: Any, path: str) -> 
                 values["oldSelf"] = to_cel(schema, old)
             else:
                 continue
-        refusal = _judge(rule, values)
-        if refusal is not None:
-            yield _cause(rule, refusal, value, path)
+        try:
+            refusal = _judge(rule, values)
+        except CelError as exc:
+            text = f"{exc} evaluating rule: {rule.get('message') or _one_line(rule['rule'])}"
+            yield cause("FieldValueInvalid", path, type_name(value), text)
+        else:
+            if refusal is not None:
+                yield _cause(rule, refusal, value, path)
 
 
 def _judge(rule: Json, values: Mapping[str, Any]) -> str | None:
-    """Return None if the rule holds, else the message."""
+    """Return None if the rule holds, else the message. Raises CelError."""
+    if evaluate(compiled(rule["rule"]), values) is True:
+        return None
     message = rule.get("message") or f"failed rule: {_one_line(rule['rule'])}"
-    try:
-        if evaluate(compiled(rule["rule"]), values) is True:
-            return None
-    except CelError as exc:
-        return f"{exc} evaluating rule: {message}"
     if "messageExpression" in rule:
         try:
             text = evaluate(compiled(rule["messageExpression"]), values)
@@ -123,10 +125,12 @@ def _one_line(rule: str) -> str:
 
 def _cause(rule: Json, message: str, value: Any, path: str) -> Cause:
     where = path + str(rule.get("fieldPath", "")) if path else rule.get("fieldPath", "").lstrip(".")
-    shown = type_name(value) if isinstance(value, Mapping | list) else value
+    # Objects and lists are left out: `Invalid value: the message`.
+    if isinstance(value, Mapping | list):
+        return Cause(where, rule.get("reason", "FieldValueInvalid"), f"Invalid value: {message}")
     reason = rule.get("reason", "FieldValueInvalid")
     if reason in ("FieldValueRequired", "FieldValueForbidden"):
         return cause(reason, where, "", message)
     if reason == "FieldValueDuplicate":
-        return cause(reason, where, shown)
-    return cause("FieldValueInvalid", where, shown, message)
+        return cause(reason, where, value)
+    return cause("FieldValueInvalid", where, value, message)

@@ -85,7 +85,7 @@ def _schema_of(schema: Json, key: str) -> Json | None:
 def default(schema: Json, value: Any) -> Any:
     """Return `value` with the schema's defaults in the place of absent fields.
 
-    A null where null is not allowed counts as absent if there is a default.
+    A null where null is not allowed counts as absent: it gives way to the default, or goes.
     """
     if isinstance(value, list):
         items = schema.get("items")
@@ -99,6 +99,11 @@ def default(schema: Json, value: Any) -> Any:
     filled: dict[str, Any] = dict(value)
     changed = _fill(schema.get("properties") or {}, filled)
     extra = schema.get("additionalProperties")
+    for key in [key for key, item in filled.items() if item is None]:
+        inside = (schema.get("properties") or {}).get(key, extra)
+        if isinstance(inside, Mapping) and not inside.get("nullable"):
+            del filled[key]
+            changed = True
     for key, item in filled.items():
         inside = (schema.get("properties") or {}).get(key)
         inside = extra if inside is None else inside
@@ -128,12 +133,13 @@ def validate(schema: Json, value: Any, path: str = "") -> list[Cause]:
 
 
 def _validate(schema: Json, value: Any, path: str, *, root: bool = False) -> Iterator[Cause]:
-    if value is None:
-        if not schema.get("nullable") and schema.get("type"):
-            yield _wrong_type(schema["type"], value, path)
+    if value is None:  # counts as absent, nullable or not; `required` speaks of it
         return
     if (wrong := _type_cause(schema, value, path)) is not None:
         yield wrong
+        if schema.get("type") == "integer" and isinstance(value, float):
+            text = f"Checked value must be of type integer (default format) in {path}"
+            yield cause("FieldValueInvalid", "", "", text)
         return
     yield from _enum(schema, value, path)
     yield from _formats(schema, value, path)
@@ -202,9 +208,11 @@ def _string(schema: Json, value: str, path: str) -> Iterator[Cause]:
     length = len(value)
     if (most := schema.get("maxLength")) is not None and length > most:
         yield cause("FieldValueTooLong", path, value, f"may not be more than {most} bytes")
+        return
     if (least := schema.get("minLength")) is not None and length < least:
         text = _body(path, f"should be at least {least} chars long")
         yield cause("FieldValueInvalid", path, value, text)
+        return
     pattern = schema.get("pattern")
     if pattern and not regex(pattern).search(value):
         text = _body(path, f"should match '{pattern}'")
@@ -276,9 +284,10 @@ def _duplicates(values: Sequence[Any], shown: Sequence[Any], path: str) -> Itera
 
 
 def _counts(schema: Json, count: int, path: str, suffix: str, noun: str) -> Iterator[Cause]:
+    """Yield what is wrong with a number of items or properties; too many are always `items`."""
     most, least = schema.get(f"max{suffix}"), schema.get(f"min{suffix}")
     if most is not None and count > most:
-        yield cause("FieldValueTooMany", path, count, f"{count}: must have at most {most} {noun}")
+        yield cause("FieldValueTooMany", path, count, f"{count}: must have at most {most} items")
     if least is not None and count < least:
         text = _body(path, f"should have at least {least} {noun}")
         yield cause("FieldValueInvalid", path, count, text)
@@ -287,7 +296,7 @@ def _counts(schema: Json, count: int, path: str, suffix: str, noun: str) -> Iter
 def _object(schema: Json, value: Json, path: str, *, root: bool) -> Iterator[Cause]:
     yield from _counts(schema, len(value), path, "Properties", "properties")
     for name in schema.get("required") or ():
-        if name not in value:
+        if value.get(name) is None and not _nullable(schema, name):
             yield cause("FieldValueRequired", child(path, name), "")
     properties = schema.get("properties") or {}
     extra = schema.get("additionalProperties")
@@ -298,6 +307,10 @@ def _object(schema: Json, value: Json, path: str, *, root: bool) -> Iterator[Cau
             yield from _validate(properties[key], item, child(path, key))
         elif isinstance(extra, Mapping):
             yield from _validate(extra, item, child(path, key))
+
+
+def _nullable(schema: Json, name: str) -> bool:
+    return bool((schema.get("properties") or {}).get(name, {}).get("nullable"))
 
 
 METADATA_ROOT = frozenset({"metadata"})
@@ -371,7 +384,7 @@ def _formats(schema: Json, value: Any, path: str) -> Iterator[Cause]:
         return
     if isinstance(value, str) and (fails := _FORMATS.get(name)) and fails(value):
         text = _body(path, f'must be of type {name}: "{value}"')
-        yield cause("FieldValueInvalid", path, value, text)
+        yield cause("FieldValueTypeInvalid", path, value, text)
     elif (
         isinstance(value, int) and name in _RANGES and not (-_RANGES[name] <= value < _RANGES[name])
     ):

@@ -24,10 +24,13 @@ from sysdisk.sandbox.kube_api import KubeApi
 from sysdisk.sandbox.kube_config import kubeconfig, write_private
 from sysdisk.sandbox.kube_errors import ApiError, no_such_path
 from sysdisk.sandbox.kube_faults import Fault, Faults
+from sysdisk.sandbox.kube_resources import builtin_resources
 from sysdisk.sandbox.kube_store import KubeStore
 
 log = logging.getLogger(__name__)
 _JOURNAL = 100_000
+_NO_SUCH_PATH = no_such_path().message
+_BUILTIN_GROUPS = frozenset(each.group for each in builtin_resources())
 _BODY_LIMIT = 3 * 1024 * 1024
 
 
@@ -170,6 +173,8 @@ class KubeServer:
                 return special
             return await self._api.answer(request)
         except ApiError as exc:
+            if exc.message == _NO_SUCH_PATH and not _is_builtin(request.path):
+                return web.Response(text="404 page not found\n", status=404)
             return http.respond(exc.status(), status=exc.code)
         except web.HTTPRequestEntityTooLarge:
             too_large = ApiError(413, "RequestEntityTooLarge", "Request entity too large")
@@ -227,6 +232,12 @@ class KubeServer:
         if core:
             return http.respond(discovery.core_versions(f"{self._host}:{self._port}"))
         return http.respond(discovery.group_list(resources))
+
+
+def _is_builtin(path: str) -> bool:
+    """Return whether a path is of a built-in group; those answer a Status for what is missing."""
+    parts = path.split("/")
+    return path.startswith("/api/v1/") or (len(parts) > 2 and parts[2] in _BUILTIN_GROUPS)
 
 
 def _faulty(fault: Fault) -> web.Response:

@@ -225,8 +225,10 @@ class KubeStore:
         if not resource.unconditional_update and not obj["metadata"].get("resourceVersion"):
             detail = "must be specified for an update"
             why = cause("FieldValueInvalid", "metadata.resourceVersion", 0, detail)
-            why = type(why)(why.field, why.reason, f"Invalid value: 0x0: {detail}")
             raise errors.invalid(resource.group, resource.kind, name, [why])
+        given = obj["metadata"].get("uid")
+        if given not in (None, "", old["metadata"]["uid"]):
+            self._check_preconditions(resource, old["metadata"], Preconditions(uid=given))
         return self._replace(resource, old, thaw(obj), subresource, dry_run)
 
     def patch(
@@ -247,7 +249,14 @@ class KubeStore:
         old = self.get(resource, namespace, name)
         new = change(old) if callable(change) else merge_patch(old, change)
         if not isinstance(new, Mapping) or not isinstance(new.get("metadata"), Mapping):
-            raise errors.bad_request("the patched object has no metadata")
+            raise errors.bad_request(
+                f"the name of the object ({name} based on URL) was undeterminable: "
+                "name must be provided"
+            )
+        for head, wanted in (("apiVersion", resource.api_version), ("kind", resource.kind)):
+            if new.get(head, wanted) != wanted:
+                why = cause("FieldValueInvalid", head, new[head], f"must be {wanted}")
+                raise errors.invalid(resource.group, resource.kind, name, [why])
         return self._replace(resource, old, dict(new), subresource, dry_run)
 
     def delete(
@@ -266,8 +275,10 @@ class KubeStore:
         old = self._stored(resource, namespace, name)
         meta = old["metadata"]
         self._check_preconditions(resource, meta, preconditions)
-        if resource.key == ("", "namespaces") and not dry_run:
-            self._empty_namespace(name)
+        if resource.key == ("", "namespaces"):
+            old = self._terminating(old)
+            if not dry_run:
+                self._empty_namespace(name)
         key = (meta.get("namespace", ""), name)
         if not meta.get("finalizers"):
             return (old if dry_run else self._commit(resource, key, "DELETED", old, old)), True
@@ -332,13 +343,7 @@ class KubeStore:
             )
             raise errors.invalid(resource.group, resource.kind, "", [why])
         if meta.get("resourceVersion") not in (None, "", "0"):
-            raise (
-                ApiError(500, "", "resourceVersion should not be set on objects to be created")
-                if not resource.custom
-                else errors.bad_request(
-                    "resourceVersion should not be set on objects to be created"
-                )
-            )
+            raise ApiError(500, "", "resourceVersion should not be set on objects to be created")
         for unset in ("resourceVersion", "deletionTimestamp", "deletionGracePeriodSeconds"):
             meta.pop(unset, None)
         meta["uid"] = self.new_uid()
@@ -415,11 +420,8 @@ class KubeStore:
                     f"{field_name} on the URL ({meta.get(field_name)})"
                 )
         if given.get("uid") not in (None, "", meta["uid"]):
-            why = (
-                f"Precondition failed: UID in precondition: {given['uid']}, "
-                f"UID in object meta: {meta['uid']}"
-            )
-            raise errors.conflict(resource.group, resource.plural, name, why)
+            fixed = cause("FieldValueInvalid", "metadata.uid", given["uid"], "field is immutable")
+            raise errors.invalid(resource.group, resource.kind, name, [fixed])
         if given.get("resourceVersion") not in (None, "", meta["resourceVersion"]):
             raise errors.conflict(resource.group, resource.plural, name)
 
@@ -456,6 +458,10 @@ class KubeStore:
                     f"{label} in object meta: {present}"
                 )
                 raise errors.conflict(resource.group, resource.plural, meta["name"], why)
+
+    def _terminating(self, namespace: Json) -> Json:
+        meta = {**namespace["metadata"], "deletionTimestamp": timestamp(self.now())}
+        return {**namespace, "metadata": meta, "status": {"phase": "Terminating"}}
 
     def _empty_namespace(self, namespace: str) -> None:
         """Delete what lives in the namespace; what has a finalizer stays until it is released."""

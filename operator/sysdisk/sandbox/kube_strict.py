@@ -13,15 +13,27 @@ from sysdisk.sandbox.kube_schema import prune
 Json = Mapping[str, Any]
 
 
+# Top-level fields of the built-in kinds that are decoded here as strictly as on a real server.
+_TOP: dict[tuple[str, str], frozenset[str]] = {
+    ("", "secrets"): frozenset({"data", "stringData", "type", "immutable"}),
+    ("", "configmaps"): frozenset({"data", "binaryData", "immutable"}),
+    ("", "namespaces"): frozenset({"spec", "status"}),
+    ("coordination.k8s.io", "leases"): frozenset({"spec"}),
+}
+_HEAD = frozenset({"apiVersion", "kind", "metadata"})
+
+
 def unknown_fields(resource: Resource, obj: Json) -> list[str]:
     """Return the paths of fields that would be dropped: in metadata, and by the schema."""
     unknown: list[str] = []
     if resource.schema is not None:
         prune(resource.schema, obj, unknown)
+    if (known := _TOP.get(resource.key)) is not None:
+        unknown += [name for name in obj if name not in known | _HEAD]
     meta = obj.get("metadata")
     if isinstance(meta, Mapping):
         unknown += [f"metadata.{name}" for name in meta if name not in FIELDS]
-    return unknown
+    return sorted(unknown)
 
 
 def refuse_unknown(

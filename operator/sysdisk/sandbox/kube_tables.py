@@ -23,7 +23,6 @@ _NAME = Column(
     ),
 )
 _AGE = Column("Age", type="date", path=".metadata.creationTimestamp")
-_CREATED = Column("Created At", type="date", path=".metadata.creationTimestamp")
 
 
 def _text(name: str, path: str, priority: int = 0) -> Column:
@@ -53,7 +52,7 @@ _BUILTIN: dict[tuple[str, str], tuple[Column, ...]] = {
         Column("Age"),
     ),
     ("apiextensions.k8s.io", "customresourcedefinitions"): (
-        Column("Created At", type="date", path=".metadata.creationTimestamp"),
+        Column("Created At", type="string", path=".metadata.creationTimestamp"),
     ),
     ("apps", "deployments"): (
         Column("Ready"),
@@ -92,7 +91,7 @@ def table(
         "apiVersion": "meta.k8s.io/v1",
         "metadata": dict(metadata or {}),
         "columnDefinitions": [_definition(each) for each in columns] if with_columns else None,
-        "rows": [_row(columns, obj, now, include) for obj in objects],
+        "rows": [_row(resource, columns, obj, now, include) for obj in objects],
     }
     if not with_columns:
         answer["columnDefinitions"] = []
@@ -112,8 +111,11 @@ def _definition(column: Column) -> dict[str, Any]:
     }
 
 
-def _row(columns: Iterable[Column], obj: Json, now: datetime, include: str) -> dict[str, Any]:
-    row: dict[str, Any] = {"cells": [_cell(each, obj, now) for each in columns]}
+def _row(
+    resource: Resource, columns: Iterable[Column], obj: Json, now: datetime, include: str
+) -> dict[str, Any]:
+    builtin = not resource.custom
+    row: dict[str, Any] = {"cells": [_cell(each, obj, now, builtin=builtin) for each in columns]}
     if include == "Object":
         row["object"] = obj
     elif include != "None":
@@ -130,14 +132,14 @@ def partial(obj: Json) -> dict[str, Any]:
     }
 
 
-def _cell(column: Column, obj: Json, now: datetime) -> Any:
+def _cell(column: Column, obj: Json, now: datetime, *, builtin: bool) -> Any:
     if column.format == "name" and not column.path:
         return obj["metadata"]["name"]
     if not column.path:
         return _COMPUTED[column.name](obj, now)
     found = json_path(column.path)(obj)
     if not found or found[0] is None:
-        return None
+        return "" if builtin else None
     return _value(column.type, found[0], now)
 
 

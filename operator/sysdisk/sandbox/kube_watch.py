@@ -53,12 +53,15 @@ class Watch:
             raise bad_request(f'invalid resource version "{version}"')
         self._cursor = store.version if self._from_now else int(version)
 
+    def check(self) -> None:
+        """Raise ApiError for a request that is refused before the stream begins."""
+        if "sendInitialEvents" in self._asked.query:
+            _check_initial(self._asked.query)
+
     def opening(self) -> Iterator[bytes]:
         """Yield what is told before the first change. Raises ApiError 400 or 410."""
         asked = self._asked
         initial = flag(asked.query, "sendInitialEvents")
-        if "sendInitialEvents" in asked.query:
-            _check_initial(asked.query)
         if initial or (self._from_now and "sendInitialEvents" not in asked.query):
             self._cursor = self._store.version
             for obj in self._store.list(
@@ -131,6 +134,7 @@ def _check_initial(query: Mapping[str, str]) -> None:
             "Invalid",
             'ListOptions.meta.k8s.io "" is invalid: resourceVersionMatch: Forbidden: '
             "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan",
+            {"group": "meta.k8s.io", "kind": "ListOptions"},
         )
 
 
@@ -145,10 +149,13 @@ async def stream(
     key = asked.resource.key
     stop_listening = store.log.listen(lambda about: wake.set() if about in (None, key) else None)
     try:
+        watch.check()
         await response.prepare(request)
         await _tell(response, watch, wake, asked.query, bookmark_every)
         await response.write_eof()
     except ApiError as exc:
+        if not response.prepared:
+            raise
         await response.write(encode({"type": "ERROR", "object": exc.status()}))
         await response.write_eof()
     except ConnectionError:
