@@ -1,0 +1,202 @@
+"""Everything a sandbox stands on: a simulated cloud, a Kubernetes API, our kinds, an account.
+
+`Stage` holds no operator: the `sysdisk sandbox` command, the demo and the tests run one beside it,
+as the real process. It leaves nothing behind: one temporary folder, removed by `stop`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+from sysdisk.api import meta
+from sysdisk.api.crd import crds
+from sysdisk.kube.client import KubeClient
+from sysdisk.kube.connection import load
+from sysdisk.kube.errors import Conflict, KubeError
+from sysdisk.kube.resources import ACCOUNTS, NAMESPACES, SECRETS, SPECS, Resource
+from sysdisk.sandbox.ecs_fleet import HOME, Seeded, seed_fleet
+from sysdisk.sandbox.ecs_model import Cloud
+from sysdisk.sandbox.ecs_server import EcsServer
+from sysdisk.sandbox.ecs_state import Timings
+from sysdisk.sandbox.envtest import Envtest, find_assets
+from sysdisk.sandbox.kube_builtin import complete
+from sysdisk.sandbox.kube_server import KubeServer
+from sysdisk.sandbox.kube_store import KubeStore
+
+EMBEDDED: Final = "embedded"
+ENVTEST: Final = "envtest"
+TEAM: Final = "shop"
+SYSTEM: Final = "sysdisk-system"
+ACCOUNT: Final = meta.DEFAULT_ACCOUNT
+PATIENCE: Final = 60.0
+"""Seconds to wait for the API server to take up what was installed."""
+
+CRDS: Final = Resource(
+    "apiextensions.k8s.io",
+    "v1",
+    "customresourcedefinitions",
+    "CustomResourceDefinition",
+    namespaced=False,
+)
+
+
+def default_backend() -> str:
+    """Return `envtest` where the binaries of a real kube-apiserver are found, else `embedded`."""
+    return ENVTEST if find_assets() else EMBEDDED
+
+
+@dataclass(slots=True)
+class Stage:
+    """A sandbox without an operator. `kube` is `embedded`, `envtest` or a kubeconfig's path.
+
+    `account` is merged into the spec of EcsAccount `default`, top-level keys replacing.
+    """
+
+    kube: str = EMBEDDED
+    time_scale: float = 10.0
+    fleet: int = 5
+    timings: Timings | None = None
+    account: Mapping[str, Any] = field(default_factory=dict)
+    ecs_port: int = 0
+    ecs: EcsServer = field(init=False)
+    seeded: Seeded = field(init=False)
+    directory: Path = field(init=False)
+    kubeconfig: Path = field(init=False)
+    client: KubeClient = field(init=False)
+    server: KubeServer | None = field(init=False, default=None)
+    envtest: Envtest | None = field(init=False, default=None)
+
+    @property
+    def cloud(self) -> Cloud:
+        """The cloud behind the simulator."""
+        return self.ecs.cloud
+
+    async def start(self) -> None:
+        """Start servers and install kinds, namespaces, keys and account. Raises KubeError, OSError."""
+        self.directory = Path(tempfile.mkdtemp(prefix="sysdisk-sandbox-"))
+        try:
+            self.ecs = EcsServer.at_scale(
+                self.time_scale, timings=self.timings, port=self.ecs_port
+            )
+            self.seeded = seed_fleet(self.cloud, self.fleet, team=TEAM)
+            await self.ecs.start()
+            self.kubeconfig = await self._start_kube()
+            self.client = KubeClient(await load(str(self.kubeconfig)))
+            await self._install()
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def stop(self) -> None:
+        """Stop the servers and remove what they left. May be called twice."""
+        for name in ("client", "ecs"):
+            part = getattr(self, name, None)
+            if part is not None:
+                await (part.close() if name == "client" else part.stop())
+        if self.server is not None:
+            await self.server.stop()
+            self.server = None
+        if self.envtest is not None:
+            await asyncio.to_thread(self.envtest.stop)
+            self.envtest = None
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.stop()
+
+    async def _start_kube(self) -> Path:
+        path = self.directory / "kubeconfig"
+        if self.kube == EMBEDDED:
+            self.server = KubeServer(complete(KubeStore(lambda: datetime.now(UTC))))
+            await self.server.start()
+            return self.server.write_kubeconfig(path)
+        if self.kube == ENVTEST:
+            self.envtest = Envtest()
+            await asyncio.to_thread(self.envtest.start)
+            return self.envtest.write_kubeconfig(path)
+        return Path(self.kube).expanduser().resolve(strict=True)
+
+    async def _install(self) -> None:
+        for crd in crds():
+            await self.ensure(CRDS, None, crd)
+        await self._served(SPECS)
+        await self._served(ACCOUNTS)
+        for namespace in (SYSTEM, TEAM):
+            await self.ensure(NAMESPACES, None, _named("v1", "Namespace", namespace))
+        key = self.seeded.key
+        await self.ensure(
+            SECRETS,
+            SYSTEM,
+            secret(SYSTEM, "ecs-credentials", accessKeyId=key.id, accessKeySecret=key.secret),
+        )
+        await self.ensure(ACCOUNTS, None, self.account_manifest())
+
+    def account_manifest(self) -> dict[str, Any]:
+        """Return EcsAccount `default` for the simulated cloud."""
+        manifest = _named(meta.API_VERSION, meta.ACCOUNT_KIND, ACCOUNT)
+        manifest["spec"] = {
+            "regionId": HOME,
+            "endpoint": self.ecs.url,
+            "credentials": {"secretRef": {"namespace": SYSTEM, "name": "ecs-credentials"}},
+            "allowedNamespaces": {"names": [TEAM, "default"]},
+            "allowedInstances": {"tags": {"team": TEAM}, "regions": [HOME]},
+            **self.account,
+        }
+        return manifest
+
+    async def ensure(
+        self, resource: Resource, namespace: str | None, manifest: Mapping[str, Any]
+    ) -> None:
+        """Create an object, or leave the one that is there as it is."""
+        try:
+            await self.client.create(resource, namespace, dict(manifest))
+        except Conflict:
+            return
+
+    async def _served(self, resource: Resource) -> None:
+        """Return when the API server lists `resource`: a new kind takes a moment."""
+        deadline = asyncio.get_running_loop().time() + PATIENCE
+        while True:
+            try:
+                return await self.client.probe(resource)
+            except KubeError:
+                if asyncio.get_running_loop().time() > deadline:
+                    raise
+                await asyncio.sleep(0.1)
+
+
+def spec_manifest(name: str, *, namespace: str = TEAM, **spec: Any) -> dict[str, Any]:
+    """Return a SystemDiskSpec; keywords are its spec fields, in the API's spelling."""
+    manifest = _named(meta.API_VERSION, meta.KIND, name, namespace)
+    manifest["spec"] = spec
+    return manifest
+
+
+def secret(namespace: str, name: str, **values: str) -> dict[str, Any]:
+    """Return a Secret with these values."""
+    manifest = _named("v1", "Secret", name, namespace)
+    manifest["data"] = {k: base64.b64encode(v.encode()).decode() for k, v in values.items()}
+    return manifest
+
+
+def _named(api_version: str, kind: str, name: str, namespace: str | None = None) -> dict[str, Any]:
+    metadata = {"name": name, **({"namespace": namespace} if namespace else {})}
+    return {"apiVersion": api_version, "kind": kind, "metadata": metadata}
