@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
 
 from sysdisk.sandbox.ecs_server import EcsServer
 from tests.support.ecs_fleet import Lab
+
+# pytest-asyncio 1.5 asks for "the" event loop before its first test; unless it has been said that
+# there is none, asyncio makes one, which nobody closes: a ResourceWarning in some later test.
+asyncio.set_event_loop(None)
 
 
 @pytest.fixture
