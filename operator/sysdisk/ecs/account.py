@@ -236,7 +236,7 @@ class EcsAccountClient:
             limiter.configure(limits.requests_per_second, limits.headroom_percent or 0)
 
     async def close(self) -> None:
-        """Stop sweeping; who still waits for an answer to a look is cancelled."""
+        """Stop sweeping; who still waits for an answer to a look gets `NoAnswer`."""
         for region in self._regions.values():
             await region.inventory.close()
         self._regions.clear()

@@ -14,6 +14,7 @@ from typing import Generic, TypeVar
 
 from sysdisk.ecs.clock import Clock
 from sysdisk.ecs.errors import EcsError
+from sysdisk.ecs.failures import closed
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -61,24 +62,29 @@ class Batcher(Generic[K, V]):
         return answer
 
     async def close(self) -> None:
-        """Stop asking; who still waits is cancelled."""
+        """Stop asking; who still waits gets `NoAnswer`."""
         if self._round is not None:
             self._round.cancel()
             await asyncio.gather(self._round, return_exceptions=True)
-        for futures in self._waiting.values():
-            for future in futures:
-                future.cancel()
+        waiting, self._waiting = self._waiting, {}
+        _give_up(waiting)
 
     async def _run(self) -> None:
         try:
             while self._waiting:
                 await self._clock.sleep(self._gather)
                 waiting, self._waiting = self._waiting, {}
-                keys = [k for k, futures in waiting.items() if not all(f.done() for f in futures)]
-                chunks = [keys[i : i + self._size] for i in range(0, len(keys), self._size)]
-                await asyncio.gather(*(self._ask(chunk, waiting) for chunk in chunks))
+                try:
+                    await self._ask_all(waiting)
+                finally:
+                    _give_up(waiting)  # nobody, unless this was cancelled
         finally:
             self._round = None
+
+    async def _ask_all(self, waiting: _Waiting[K, V]) -> None:
+        keys = [k for k, futures in waiting.items() if not all(f.done() for f in futures)]
+        chunks = [keys[i : i + self._size] for i in range(0, len(keys), self._size)]
+        await asyncio.gather(*(self._ask(chunk, waiting) for chunk in chunks))
 
     async def _ask(self, keys: Sequence[K], waiting: _Waiting[K, V]) -> None:
         begun_at = self._clock.monotonic()
@@ -102,6 +108,12 @@ class Batcher(Generic[K, V]):
         for future in (future for key in keys for future in waiting[key]):
             if not future.done():
                 future.set_exception(fault)
+
+
+def _give_up(waiting: _Waiting[K, V]) -> None:
+    for future in (future for futures in waiting.values() for future in futures):
+        if not future.done():
+            future.set_result(closed())
 
 
 def _seen(value: V | EcsError | None, begun_at: float, now: datetime) -> Seen[V | None] | EcsError:
@@ -150,7 +162,7 @@ class Shared(Generic[K, V]):
             return answer.value
 
     async def close(self) -> None:
-        """Stop asking; who still waits is cancelled."""
+        """Stop asking; who still waits gets `NoAnswer`."""
         flights = [flight.task for flight in self._flights.values() if flight.task is not None]
         for task in flights:
             task.cancel()
@@ -173,6 +185,8 @@ class Shared(Generic[K, V]):
             seen = Seen(await self._fetch(key), begun_at, self._clock.now())
         except EcsError as error:
             return error
+        except asyncio.CancelledError:
+            return closed()
         else:
             self._forget_old()
             self._known[key] = seen

@@ -62,6 +62,12 @@ def no_credentials(why: str) -> CredentialsError:
     return CredentialsError(Failure("CredentialsInvalid", why, ErrorClass.USER, advice=advice))
 
 
+def closed() -> NoAnswer:
+    """Return the error for who still waits when the account is no longer in use."""
+    text = "the account was taken out of use while a call was waited for"
+    return NoAnswer(Failure("Closed", text, ErrorClass.RETRY))
+
+
 def too_late(action: str) -> TooLate:
     """Return the error for a call whose fence fell before it could leave."""
     text = f"{action} waited too long for its turn and was not sent"

@@ -121,7 +121,7 @@ class Inventory:
             self._sweeper = asyncio.create_task(self._sweep_for_ever())
 
     async def close(self) -> None:
-        """Stop sweeping and asking; who still waits for an answer is cancelled."""
+        """Stop sweeping and asking; who still waits gets `NoAnswer`."""
         if self._sweeper is not None:
             self._sweeper.cancel()
             await asyncio.gather(self._sweeper, return_exceptions=True)

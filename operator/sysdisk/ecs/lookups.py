@@ -68,7 +68,7 @@ class Lookups:
         return disk_id in await self._snapshots.get("", begun_after)
 
     async def close(self) -> None:
-        """Stop what is being asked."""
+        """Stop asking; who still waits gets `NoAnswer`."""
         for shared in (self._images, self._families, self._key_pairs, self._encryption):
             await shared.close()
         await self._snapshots.close()

@@ -1,0 +1,73 @@
+"""The cloud behind HTTP, and the real SDK in front of it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import pytest
+
+from sysdisk.api.account import Credentials, Limits
+from sysdisk.ecs.account import EcsAccountClient, RegionClient
+from sysdisk.ecs.credentials import AccountCredentials
+from sysdisk.ecs.endpoints import ecs_address
+from sysdisk.ecs.scrub import Scrubber
+from sysdisk.ecs.sdk import SdkTransport, Timeouts
+from sysdisk.sandbox.ecs_fleet import HOME, Fleet
+from sysdisk.sandbox.ecs_server import EcsServer
+
+SECRET_REF = {"secretRef": {"namespace": "ops", "name": "ecs"}}
+
+
+@dataclass
+class Site:
+    """A served cloud with one stopped instance, and a transport of the real SDK to it."""
+
+    server: EcsServer
+    threads: ThreadPoolExecutor
+
+    def __post_init__(self) -> None:
+        self.scrubber = Scrubber()
+        self.fleet = Fleet(self.server.cloud)
+        self.image, self.newer = self.fleet.image(), self.fleet.image()
+        self.vm = self.fleet.instance(self.image, status="Stopped")
+        self.key = self.fleet.access_key()
+        self.credentials = AccountCredentials(self.scrubber)
+        self.credentials.use(Credentials.from_api(SECRET_REF), self.secret, endpoint=self.url)
+
+    @property
+    def url(self) -> str:
+        return self.server.url
+
+    @property
+    def secret(self) -> dict[str, bytes]:
+        return {
+            "accessKeyId": self.key.id.encode(),
+            "accessKeySecret": self.key.secret.encode(),
+        }
+
+    def transport(self, timeouts: Timeouts | None = None, url: str = "") -> SdkTransport:
+        return SdkTransport(
+            ecs_address(HOME, url or self.url),
+            self.credentials,
+            self.threads,
+            scrubber=self.scrubber,
+            timeouts=timeouts or Timeouts(),
+        )
+
+    def region(self) -> RegionClient:
+        account = EcsAccountClient(lambda _: self.transport(), Limits())
+        return account.region(HOME)
+
+
+@pytest.fixture
+def threads() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(4) as pool:
+        yield pool
+
+
+@pytest.fixture
+async def site(threads: ThreadPoolExecutor) -> AsyncIterator[Site]:
+    async with EcsServer.at_scale(100) as server:
+        yield Site(server, threads)

@@ -1,0 +1,407 @@
+"""The inventory over the cloud's model, under virtual time: what it says, and what it costs."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter
+
+import pytest
+
+from sysdisk.ecs.errors import EcsError, NoAnswer, Refusal, Throttled
+from sysdisk.ecs.failures import refusal
+from sysdisk.ecs.inventory import Disks, Inventory
+from tests.contract.ecs_adapter.clouds import Lab
+
+pytestmark = pytest.mark.looptime
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+async def look_at_all(inventory: Inventory, ids: list[str], **options: object) -> None:
+    await asyncio.gather(*(inventory.look(i, **options) for i in ids))  # type: ignore[arg-type]
+
+
+async def test_a_look_shows_the_instance_and_its_disks():
+    lab = Lab()
+    vm = lab.cloud.look(lab.ids[0])
+    sight = await lab.inventory().look(vm.id, disks=Disks.ALL)
+    assert sight.instance is not None
+    assert (sight.instance.image_id, sight.instance.status) == (lab.image.id, "Running")
+    assert [d.disk_id for d in sight.system_disks or ()] == [vm.system_disk_id]
+    assert sight.data_disk_ids == set(vm.data_disk_ids)
+
+
+async def test_an_unknown_instance_is_absent_and_not_an_error():
+    lab = Lab()
+    sight = await lab.inventory().look("i-nobody", disks=Disks.ALL)
+    assert (sight.instance, sight.system_disks, sight.data_disk_ids) == (None, (), frozenset())
+
+
+async def test_a_hundred_looks_at_the_same_time_share_one_request_of_each_kind():
+    lab = Lab(100)
+    inventory = lab.inventory()
+    for instance_id in lab.ids:
+        inventory.register(instance_id)
+    await look_at_all(inventory, lab.ids)
+    assert lab.transport.counts == {"DescribeInstances": 1, "DescribeDisks": 1}
+    lab.forget_requests()
+    await look_at_all(inventory, lab.ids, begun_after=now())
+    assert lab.transport.counts == {"DescribeInstances": 1, "DescribeDisks": 1}
+    lab.forget_requests()
+    await look_at_all(inventory, lab.ids, begun_after=now(), disks=Disks.NONE)
+    assert lab.transport.counts == {"DescribeInstances": 1}
+
+
+async def test_a_hundred_ids_give_a_hundred_instances_and_not_the_default_ten():
+    lab = Lab(100)
+    inventory = lab.inventory()
+    sights = await asyncio.gather(*(inventory.look(i, disks=Disks.NONE) for i in lab.ids))
+    assert all(sight.instance is not None for sight in sights)
+    assert lab.transport.asked[0][1]["MaxResults"] == "100"
+
+
+async def test_a_thousand_at_rest_cost_ten_requests_of_each_kind_an_interval():
+    lab = Lab(1000)
+    inventory = lab.inventory(resync_interval=300.0)
+    for instance_id in lab.ids:
+        inventory.register(instance_id)
+    await look_at_all(inventory, lab.ids)
+    lab.forget_requests()
+    inventory.start()
+    await asyncio.sleep(299)  # between 270 and 300 comes one sweep
+    assert lab.transport.counts == {"DescribeInstances": 10, "DescribeDisks": 10}
+    assert all(
+        len(json.loads(p.get("InstanceIds", "[]"))) in (0, 100) for _, p in lab.transport.asked
+    )
+    assert inventory.oldest_age() < 300
+    await inventory.close()
+
+
+async def test_a_sweep_tells_only_of_what_changed():
+    lab = Lab(30)
+    told: list[str] = []
+    inventory = lab.inventory(on_change=told.append)
+    for instance_id in lab.ids:
+        inventory.register(instance_id)
+    await look_at_all(inventory, lab.ids)
+    await inventory.sweep()
+    assert told == []
+    lab.cloud.outside.lock(lab.ids[3], "security")
+    lab.cloud.outside.set_tags(lab.ids[5], {"team": "other"})
+    lab.cloud.outside.release(lab.ids[7])
+    await inventory.sweep()
+    assert sorted(told) == sorted([lab.ids[3], lab.ids[5], lab.ids[7]])
+    await inventory.sweep()
+    assert len(told) == 3
+
+
+async def test_a_sweep_finds_a_disk_that_was_replaced_out_of_band():
+    lab = Lab(20)
+    told: list[str] = []
+    inventory = lab.inventory(on_change=told.append)
+    for instance_id in lab.ids:
+        inventory.register(instance_id)
+    await look_at_all(inventory, lab.ids)
+    new_disk = lab.cloud.outside.replace_disk(lab.ids[4], lab.newer.id)
+    lab.forget_requests()
+    await inventory.sweep()
+    sight = await inventory.look(lab.ids[4])
+    assert told == [lab.ids[4]]
+    assert [d.disk_id for d in sight.system_disks or ()] == [new_disk]
+    assert lab.transport.counts == {"DescribeInstances": 1, "DescribeDisks": 2}
+
+
+async def test_a_look_finds_a_disk_that_was_replaced_out_of_band():
+    lab = Lab(5)
+    inventory = lab.inventory()
+    inventory.register(lab.ids[0])
+    old = (await inventory.look(lab.ids[0])).system_disks or ()
+    new_disk = lab.cloud.outside.replace_disk(lab.ids[0], lab.newer.id)
+    sight = await inventory.look(lab.ids[0], begun_after=now(), expect=[old[0].disk_id])
+    assert [d.disk_id for d in sight.system_disks or ()] == [new_disk]
+    assert sight.disk(old[0].disk_id) is None
+
+
+async def test_an_expected_disk_is_asked_about_in_the_same_request():
+    lab = Lab(2)
+    inventory = lab.inventory()
+    for instance_id in lab.ids:
+        inventory.register(instance_id)
+    await look_at_all(inventory, lab.ids)
+    other = lab.cloud.look(lab.ids[1]).system_disk_id
+    lab.forget_requests()
+    sight = await inventory.look(lab.ids[0], begun_after=now(), expect=[other, "d-none"])
+    disk = sight.disk(other)
+    assert disk is not None
+    assert disk.instance_id == lab.ids[1]
+    assert sight.disk("d-none") is None
+    assert [d.disk_id for d in sight.system_disks or ()] == [
+        lab.cloud.look(lab.ids[0]).system_disk_id
+    ]
+    assert lab.transport.counts == {"DescribeInstances": 1, "DescribeDisks": 1}
+
+
+async def test_a_look_is_never_answered_by_a_request_that_was_begun_before():
+    lab = Lab()
+    lab.transport.latency = 5.0
+    inventory = lab.inventory()
+    inventory.register(lab.ids[0])
+    first = asyncio.create_task(inventory.look(lab.ids[0], disks=Disks.NONE))
+    await asyncio.sleep(2)  # the request is under way
+    lab.cloud.outside.lock(lab.ids[0], "security")
+    moment = now()
+    second = await inventory.look(lab.ids[0], begun_after=moment, disks=Disks.NONE)
+    assert (await first).begun_at < moment < second.begun_at
+    assert second.instance is not None
+    assert second.instance.locks[0].reason == "security"
+
+
+async def test_without_a_moment_the_last_observation_will_do():
+    lab = Lab()
+    inventory = lab.inventory()
+    inventory.register(lab.ids[0])
+    await inventory.look(lab.ids[0])
+    lab.forget_requests()
+    await asyncio.sleep(1000)
+    await inventory.look(lab.ids[0])
+    assert lab.transport.asked == []
+
+
+async def test_few_instances_are_asked_for_their_disks_one_by_one_and_many_by_listing():
+    lab = Lab(600)
+    await look_at_all(lab.inventory(), lab.ids[:2], disks=Disks.ALL)
+    assert lab.transport.counts == {"DescribeInstances": 1, "DescribeDisks": 2}
+    lab.forget_requests()
+    inventory = lab.inventory()
+    sights = await asyncio.gather(*(inventory.look(i, disks=Disks.ALL) for i in lab.ids))
+    assert all(len(s.system_disks or ()) == len(s.data_disk_ids or ()) == 1 for s in sights)
+    assert lab.transport.counts == {"DescribeInstances": 6, "DescribeDisks": 3}  # 1200 disks
+    lab.forget_requests()
+    await look_at_all(inventory, lab.ids[:4], disks=Disks.ALL)
+    assert lab.transport.counts["DescribeDisks"] == 3  # listing again is cheaper
+
+
+async def test_a_listing_that_costs_more_than_asking_is_given_up():
+    lab = Lab(2600)  # 5200 disks: 11 pages
+    inventory = lab.inventory()
+    sights = await asyncio.gather(*(inventory.look(i, disks=Disks.ALL) for i in lab.ids[:5]))
+    assert all(len(s.data_disk_ids or ()) == 1 for s in sights)
+    assert lab.transport.counts["DescribeDisks"] == 5 + 5
+    lab.forget_requests()
+    await look_at_all(inventory, lab.ids[:5], disks=Disks.ALL)
+    assert lab.transport.counts["DescribeDisks"] == 5  # it has learnt
+
+
+@pytest.mark.parametrize(
+    ("fault", "error"),
+    [
+        (lambda faults: faults.drop("DescribeInstances", "before"), NoAnswer),
+        (lambda faults: faults.garble("DescribeInstances", "half-json"), NoAnswer),
+        (lambda faults: faults.error("DescribeInstances", "InternalError", http=500), NoAnswer),
+        (lambda faults: faults.error("DescribeInstances", "Throttling.User"), Throttled),
+        (lambda faults: faults.drop("DescribeDisks", "after"), NoAnswer),
+    ],
+)
+async def test_a_failure_reaches_who_waits_and_nobody_is_called_absent(fault, error):
+    lab = Lab(3)
+    fault(lab.cloud.faults)
+    inventory = lab.inventory()
+    answers = await asyncio.gather(
+        *(inventory.look(i, disks=Disks.ALL) for i in lab.ids), return_exceptions=True
+    )
+    assert any(isinstance(answer, error) for answer in answers)
+    assert not any(getattr(answer, "instance", answer) is None for answer in answers)
+    assert (await inventory.look(lab.ids[0])).instance is not None
+
+
+async def test_a_list_that_breaks_off_between_pages_is_an_error():
+    lab = Lab(600)
+    lab.cloud.faults.drop("DescribeDisks", "before", times=1)
+    inventory = lab.inventory()
+    answers = await asyncio.gather(
+        *(inventory.look(i, disks=Disks.ALL) for i in lab.ids), return_exceptions=True
+    )
+    assert all(isinstance(answer, EcsError) for answer in answers)
+
+
+async def test_a_sweep_survives_failures_and_comes_back_sooner():
+    lab = Lab(2)
+    told: list[str] = []
+    inventory = lab.inventory(on_change=told.append, resync_interval=300.0)
+    for instance_id in lab.ids:
+        inventory.register(instance_id)
+    await look_at_all(inventory, lab.ids)
+    lab.cloud.faults.drop("DescribeInstances", "before", times=2)
+    lab.cloud.outside.lock(lab.ids[0], "financial")
+    inventory.start()
+    await asyncio.sleep(330)  # the sweep at 270 to 300 fails, 5 s later again; 10 s later it works
+    assert told == [lab.ids[0]]
+    await inventory.close()
+
+
+async def test_an_id_that_ecs_refuses_hides_no_other_instance():
+    lab = Lab(40)
+    bad = "i-bad"
+
+    async def read(action: str, params: dict[str, str]) -> object:
+        if bad in params.get("InstanceIds", ""):
+            lab.transport.asked.append((action, params))
+            raise _malformed()
+        return await lab.transport.call(action, params)
+
+    inventory = Inventory(read, "cn-hangzhou")  # type: ignore[arg-type]
+    answers = await asyncio.gather(
+        *(inventory.look(i, disks=Disks.NONE) for i in [*lab.ids, bad]), return_exceptions=True
+    )
+    assert isinstance(answers[-1], Refusal)
+    assert all(getattr(answer, "instance", None) for answer in answers[:-1])
+    assert lab.transport.counts["DescribeInstances"] <= 13
+
+
+def _malformed() -> EcsError:
+    return refusal("InvalidInstanceIds.Malformed", 400, "The InstanceIds are malformed.")
+
+
+async def test_pages_that_do_not_end_are_an_error():
+    async def read(action: str, params: dict[str, str]) -> dict[str, object]:
+        return {"Instances": {"Instance": []}, "NextToken": "again"}
+
+    with pytest.raises(NoAnswer, match="do not end"):
+        await Inventory(read, "cn-hangzhou").look("i-1", disks=Disks.NONE)  # type: ignore[arg-type]
+
+
+async def test_who_stops_waiting_takes_nothing_from_the_others():
+    lab = Lab(3)
+    inventory = lab.inventory()
+    looks = [asyncio.create_task(inventory.look(i)) for i in lab.ids]
+    await asyncio.sleep(0.001)
+    looks[0].cancel()
+    await asyncio.wait(looks)
+    assert looks[0].cancelled()
+    assert looks[1].result().instance is not None
+    assert looks[2].result().instance is not None
+
+
+async def test_closing_lets_nobody_wait_for_ever():
+    lab = Lab(3)
+    lab.transport.latency = 1000.0
+    inventory = lab.inventory()
+    looks = [asyncio.create_task(inventory.look(i)) for i in lab.ids]
+    image = asyncio.create_task(inventory.image(lab.image.id))
+    await asyncio.sleep(1)
+    await inventory.close()
+    answers = await asyncio.gather(*looks, image, return_exceptions=True)
+    assert [getattr(a, "failure", a).code for a in answers] == ["Closed"] * 4
+
+
+async def test_a_forgotten_instance_is_swept_no_more():
+    lab = Lab(3)
+    inventory = lab.inventory()
+    for instance_id in lab.ids:
+        inventory.register(instance_id)
+    await look_at_all(inventory, lab.ids)
+    for instance_id in lab.ids:
+        inventory.unregister(instance_id)
+    lab.forget_requests()
+    await inventory.sweep()
+    assert (lab.transport.asked, inventory.count) == ([], 0)
+
+
+async def test_an_image_is_found_whoever_owns_it_and_whatever_its_status():
+    lab = Lab()
+    images = [
+        lab.image,
+        lab.fleet.image(status="Deprecated"),
+        lab.fleet.image(owner="marketplace", product_code="cmj1"),
+        lab.fleet.image(owner="others", public=True),
+        lab.fleet.image(owner="system", image_id="ubuntu_24_04_x64.vhd"),
+    ]
+    inventory = lab.inventory()
+    found = [await inventory.image(image.id) for image in images]
+    assert [(i.image_id, i.status) for i in found] == [(i.id, i.status) for i in images]
+    assert all(i.found for i in found)
+    assert found[0].instance_types
+    assert "ecs.g7.large" in found[0].instance_types
+    assert not (await inventory.image("m-none")).found
+
+
+async def test_a_fleet_that_asks_about_one_image_asks_once_a_minute():
+    lab = Lab()
+    inventory = lab.inventory()
+    await asyncio.gather(*(inventory.image(lab.image.id) for _ in range(100)))
+    await asyncio.sleep(59)
+    await inventory.image(lab.image.id)
+    assert lab.transport.counts == Counter(
+        {"DescribeImages": 1, "DescribeImageSupportInstanceTypes": 1}
+    )
+    await asyncio.sleep(2)
+    await inventory.image(lab.image.id)
+    assert lab.transport.counts["DescribeImages"] == 2
+
+
+async def test_an_image_asked_about_after_a_moment_is_asked_again_and_shared():
+    lab = Lab()
+    inventory = lab.inventory()
+    await inventory.image(lab.image.id)
+    lab.cloud.outside.set_image(lab.image.id, status="UnAvailable")
+    moment = now()
+    images = await asyncio.gather(*(inventory.image(lab.image.id, moment) for _ in range(50)))
+    assert {i.status for i in images} == {"UnAvailable"}
+    assert lab.transport.counts["DescribeImages"] == 2
+
+
+async def test_a_failed_question_about_an_image_is_asked_again():
+    lab = Lab()
+    lab.cloud.faults.drop("DescribeImages", "after")
+    inventory = lab.inventory()
+    with pytest.raises(NoAnswer):
+        await inventory.image(lab.image.id)
+    assert (await inventory.image(lab.image.id)).found
+
+
+async def test_an_image_without_the_right_to_its_types_is_known_all_the_same():
+    lab = Lab()
+    action = "DescribeImageSupportInstanceTypes"
+    lab.cloud.faults.error(action, "Forbidden.RAM", http=403, message="no")
+    image = await lab.inventory().image(lab.image.id)
+    assert (image.found, image.instance_types) == (True, None)
+
+
+async def test_a_family_stands_for_its_newest_member_and_an_empty_one_for_none():
+    lab = Lab()
+    lab.fleet.image(family="lts", age_days=9)
+    newest = lab.fleet.image(family="lts")
+    inventory = lab.inventory()
+    assert (await inventory.family("lts")).image_id == newest.id
+    assert (await inventory.family("none")).image_id == ""
+
+
+async def test_a_key_pair_is_found_by_its_whole_name_only():
+    lab = Lab()
+    for n in range(60):
+        lab.fleet.key_pair(f"admins-{n:02}")
+    inventory = lab.inventory()
+    assert await inventory.key_pair("admins-59")
+    assert not await inventory.key_pair("admins-*")
+    assert not await inventory.key_pair("admins-6")
+
+
+async def test_snapshots_in_progress_are_asked_for_once_for_all_disks():
+    lab = Lab(200)
+    disks = [lab.cloud.look(i).system_disk_id for i in lab.ids]
+    for disk_id in disks[:150]:
+        lab.fleet.snapshot(disk_id, done=False)
+    inventory = lab.inventory()
+    answers = await asyncio.gather(*(inventory.snapshot_running(d) for d in disks))
+    assert answers == [True] * 150 + [False] * 50
+    assert lab.transport.counts == {"DescribeSnapshots": 2}
+
+
+async def test_the_default_encryption_of_the_region_is_told():
+    lab = Lab()
+    assert not await lab.inventory().default_encryption()
+    lab.cloud.outside.set_region("cn-hangzhou", default_encryption=True)
+    assert await lab.inventory().default_encryption()
