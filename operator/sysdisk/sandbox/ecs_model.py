@@ -80,7 +80,7 @@ class Cloud(World):
     ) -> None:
         super().__init__(now, timings, seed, state, wall)
         self.faults = faults or Faults()
-        self.outside = Outside(self)
+        self.outside = Outside(self, self.settle)
         self.state.accounts.setdefault(DEFAULT_ACCOUNT, Account(DEFAULT_ACCOUNT, "sandbox"))
 
     # Looking

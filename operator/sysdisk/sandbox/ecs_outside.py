@@ -6,11 +6,11 @@ unless it says otherwise, and is written into the effects with `by="outside"`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from sysdisk.sandbox.ecs_state import Disk, Instance, Lock, Options, Replacement, Task
+from sysdisk.sandbox.ecs_state import Instance, Lock, Replacement, State, Task
 from sysdisk.sandbox.ecs_world import World
 
 __all__ = ["Outside"]
@@ -19,12 +19,17 @@ __all__ = ["Outside"]
 class Outside:
     """Out-of-band changes. Each raises KeyError for something that does not exist."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, settle: Callable[[], None]) -> None:
         self._world = world
+        self._settle = settle
+
+    def _state(self) -> State:
+        """Return the state with everything ended that is due: others act now, not before."""
+        self._settle()
+        return self._world.state
 
     def _vm(self, instance_id: str) -> Instance:
-        self._world.moment = self._world.now()
-        return self._world.state.instances[instance_id]
+        return self._state().instances[instance_id]
 
     def _did(self, kind: str, instance_id: str, **details: Any) -> None:
         self._world.effect(kind, instance_id, by="outside", **details)
@@ -52,7 +57,7 @@ class Outside:
 
     def lock_disk(self, disk_id: str, reason: str) -> None:
         """Put a lock on a disk: financial or security; "" takes all off."""
-        disk = self._world.state.disks[disk_id]
+        disk = self._state().disks[disk_id]
         disk.locks = (Lock(reason),) if reason else ()
 
     def start(self, instance_id: str) -> None:
@@ -114,7 +119,7 @@ class Outside:
 
     def resize_disk(self, disk_id: str, size_gib: int) -> None:
         """Someone resizes a disk, by hand."""
-        disk = self._world.state.disks[disk_id]
+        disk = self._state().disks[disk_id]
         disk.size_gib = size_gib
         self._did("disk_resized", disk.instance_id, disk_id=disk_id, size_gib=size_gib)
 
@@ -138,7 +143,7 @@ class Outside:
 
     def set_image(self, image_id: str, **fields: Any) -> None:
         """Change fields of an image: `status="Deprecated"`, `withdrawn=True`, ..."""
-        self._set(self._world.state.images[image_id], fields)
+        self._set(self._state().images[image_id], fields)
 
     def set_instance(self, instance_id: str, **fields: Any) -> None:
         """Change fields of an instance: `unpaid_order="order"`, `hibernation=True`, ..."""
@@ -146,33 +151,33 @@ class Outside:
 
     def set_disk(self, disk_id: str, **fields: Any) -> None:
         """Change fields of a disk: `category="cloud"`, `multi_attach="Enabled"`, ..."""
-        self._set(self._world.state.disks[disk_id], fields)
+        self._set(self._state().disks[disk_id], fields)
 
     def set_region(self, region_id: str, **fields: Any) -> None:
         """Change fields of a region: `default_encryption=True`, `sold_out=(("zone", "type"),)`."""
-        self._set(self._world.state.regions[region_id], fields)
+        self._set(self._state().regions[region_id], fields)
 
     def set_account(self, account_id: str, **fields: Any) -> None:
         """Change fields of an account: `kms_enabled=False`, ..."""
-        self._set(self._world.state.accounts[account_id], fields)
+        self._set(self._state().accounts[account_id], fields)
 
     def set_key(self, key_id: str, **fields: Any) -> None:
         """Change an access key: `enabled=False`, `denied=("StopInstance",)`, `secret=...`."""
-        self._set(self._world.state.keys[key_id], fields)
+        self._set(self._state().keys[key_id], fields)
 
     def set_role(self, arn: str, **fields: Any) -> None:
         """Change a role: `denied=("*",)`, `trusted=(...)`, ..."""
-        self._set(self._world.state.roles[arn], fields)
+        self._set(self._state().roles[arn], fields)
 
     def set_options(self, **fields: Any) -> None:
         """Change the switches of `Options`."""
-        options: Options = replace(self._world.state.options, **fields)
-        self._world.state.options = options
+        state = self._state()
+        state.options = replace(state.options, **fields)
 
     def transfer(self, disk_id: str, busy: bool = True) -> None:
         """Begin, or end, a change of the disk's kind (a ModifyDiskSpec task)."""
-        disk: Disk = self._world.state.disks[disk_id]
-        tasks = self._world.state.tasks
+        state = self._state()
+        disk, tasks = state.disks[disk_id], state.tasks
         if busy:
             task = Task(
                 id=self._world.new_id("t", disk.region),

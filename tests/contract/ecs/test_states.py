@@ -301,6 +301,13 @@ def test_a_frozen_instance_stays_as_it_is_until_it_is_thawed(lab: Lab, work: str
     assert lab.cloud.look(lab.vm.id).status in ("Stopped", "Running")
 
 
+def test_work_that_was_due_before_somebody_froze_the_instance_has_ended(lab: Lab) -> None:
+    lab.call("StopInstance", InstanceId=lab.vm.id)
+    lab.clock.pass_(TIMES.stop)
+    lab.cloud.outside.freeze(lab.vm.id)
+    assert lab.cloud.look(lab.vm.id).status == "Stopped"
+
+
 def test_throttling_rests_until_the_next_minute_for_that_action_and_region(lab: Lab) -> None:
     lab.clock.pass_(60 - lab.clock.at % 60)
     lab.cloud.faults.throttle("DescribeRegions", 2)
