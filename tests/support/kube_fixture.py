@@ -1,0 +1,86 @@
+"""A Kubernetes API for a whole test session: the embedded one, and a real one where it is found.
+
+`kube_backend` runs every test that asks for it on both. Import it into a conftest.py:
+`from tests.support.kube_fixture import kube_backend as kube_backend`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+from sysdisk.sandbox.envtest import Envtest, find_assets
+from sysdisk.sandbox.kube_builtin import complete
+from sysdisk.sandbox.kube_server import KubeServer
+from sysdisk.sandbox.kube_store import KubeStore
+
+T = TypeVar("T")
+NO_ASSETS = "no etcd and kube-apiserver in $KUBEBUILDER_ASSETS or /usr/local/kubebuilder/bin"
+
+
+@dataclass(frozen=True)
+class KubeBackend:
+    """A Kubernetes API: its name, `embedded` or `envtest`, its address, a kubeconfig for it."""
+
+    name: str
+    url: str
+    kubeconfig: Path
+
+
+class ServerThread:
+    """An embedded server with an event loop of its own, so that it outlives those of tests."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self.server = KubeServer(complete(KubeStore()), bookmark_every=0.2)
+        self._thread = threading.Thread(target=self.loop.run_forever, daemon=True)
+
+    def call(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run `work` on the server's loop and return its result."""
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(30)
+
+    def do(self, work: Callable[[], T]) -> T:
+        """Call `work` on the server's loop and return its result."""
+
+        async def run() -> T:
+            return work()
+
+        return self.call(run())
+
+    def __enter__(self) -> ServerThread:
+        self._thread.start()
+        self.call(self.server.start())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.call(self.server.stop())
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join(10)
+        self.loop.close()
+
+
+@pytest.fixture(
+    scope="session",
+    params=["embedded", pytest.param("envtest", marks=pytest.mark.envtest)],
+)
+def kube_backend(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[KubeBackend]:
+    """Yield the embedded API, then a real kube-apiserver; the latter is skipped if not found."""
+    kubeconfig = tmp_path_factory.mktemp(request.param) / "kubeconfig"
+    if request.param == "embedded":
+        with ServerThread() as thread:
+            thread.server.write_kubeconfig(kubeconfig)
+            yield KubeBackend("embedded", thread.server.url, kubeconfig)
+        return
+    if find_assets() is None:
+        pytest.skip(NO_ASSETS)
+    with Envtest() as env:
+        env.write_kubeconfig(kubeconfig)
+        yield KubeBackend("envtest", env.url, kubeconfig)
