@@ -9,8 +9,7 @@ from datetime import timedelta
 import pytest
 
 from sysdisk.controllers.queue import Backoff, WorkQueue
-
-pytestmark = pytest.mark.looptime
+from tests.support.virtual_time import virtual_time
 
 
 def a_queue(**kwargs: object) -> WorkQueue[str]:
@@ -30,6 +29,7 @@ async def nothing_comes(queue: WorkQueue[str], within: float) -> None:
         await asyncio.wait_for(queue.get(), within)
 
 
+@virtual_time
 async def test_keys_come_in_the_order_in_which_they_became_due() -> None:
     queue = a_queue()
     queue.add("late", after=seconds(2))
@@ -38,6 +38,7 @@ async def test_keys_come_in_the_order_in_which_they_became_due() -> None:
     assert [await queue.get() for _ in range(3)] == ["first", "second", "late"]
 
 
+@virtual_time
 async def test_a_key_added_many_times_comes_once() -> None:
     queue = a_queue()
     for _ in range(5):
@@ -46,6 +47,7 @@ async def test_a_key_added_many_times_comes_once() -> None:
     await nothing_comes(queue, 60)
 
 
+@virtual_time
 async def test_a_key_added_during_its_pass_comes_once_more_and_not_before_its_end() -> None:
     queue = a_queue()
     queue.add("a")
@@ -59,6 +61,7 @@ async def test_a_key_added_during_its_pass_comes_once_more_and_not_before_its_en
     await nothing_comes(queue, 60)
 
 
+@virtual_time
 async def test_the_earlier_of_two_times_holds_whichever_was_said_last() -> None:
     queue = a_queue()
     queue.add("a", after=seconds(300))
@@ -70,6 +73,7 @@ async def test_the_earlier_of_two_times_holds_whichever_was_said_last() -> None:
     await nothing_comes(queue, 600)
 
 
+@virtual_time
 async def test_a_change_seen_during_a_pass_comes_before_the_time_that_the_pass_asked_for() -> None:
     queue = a_queue()
     queue.add("a")
@@ -81,6 +85,7 @@ async def test_a_change_seen_during_a_pass_comes_before_the_time_that_the_pass_a
     assert now() - begun == pytest.approx(1)
 
 
+@virtual_time
 async def test_failures_rest_twice_as_long_each_time_up_to_a_limit_and_success_forgets_them() -> (
     None
 ):
@@ -97,6 +102,7 @@ async def test_failures_rest_twice_as_long_each_time_up_to_a_limit_and_success_f
     assert queue.failed("a") == 0.5
 
 
+@virtual_time
 async def test_jitter_shortens_a_rest_by_half_at_most() -> None:
     backoff = Backoff(first=1)
     assert backoff.seconds(3, 0.0) == 4
@@ -104,6 +110,7 @@ async def test_jitter_shortens_a_rest_by_half_at_most() -> None:
     assert backoff.seconds(10_000, 0.5) <= backoff.longest
 
 
+@virtual_time
 async def test_a_rest_that_the_other_side_asked_for_is_kept() -> None:
     queue = a_queue()
     queue.add("a")
@@ -111,6 +118,7 @@ async def test_a_rest_that_the_other_side_asked_for_is_kept() -> None:
     assert queue.failed("a", at_least=30) == 30
 
 
+@virtual_time
 async def test_conflicts_are_read_again_at_once_but_not_for_ever() -> None:
     queue = a_queue(backoff=Backoff(first=0.5, conflicts_at_once=3))
     queue.add("a")
@@ -121,6 +129,7 @@ async def test_conflicts_are_read_again_at_once_but_not_for_ever() -> None:
     assert rests == [0, 0, 0, 0.5, 1]
 
 
+@virtual_time
 async def test_a_failing_key_holds_no_other_key_up() -> None:
     queue = a_queue()
     queue.add("bad")
@@ -135,6 +144,7 @@ async def test_a_failing_key_holds_no_other_key_up() -> None:
     assert now() == begun
 
 
+@virtual_time
 async def test_a_drained_queue_hands_nothing_out_to_waiting_or_later_workers() -> None:
     queue = a_queue()
     waiting = asyncio.create_task(queue.get())
@@ -145,6 +155,7 @@ async def test_a_drained_queue_hands_nothing_out_to_waiting_or_later_workers() -
     assert await queue.get() is None
 
 
+@virtual_time
 async def test_idle_returns_when_the_passes_in_flight_have_ended() -> None:
     queue = a_queue()
     queue.add("a")
@@ -157,6 +168,7 @@ async def test_idle_returns_when_the_passes_in_flight_have_ended() -> None:
     assert len(queue) == 0
 
 
+@virtual_time
 async def test_a_paused_queue_keeps_its_keys_until_it_is_resumed() -> None:
     queue = a_queue()
     queue.pause()
@@ -166,6 +178,7 @@ async def test_a_paused_queue_keeps_its_keys_until_it_is_resumed() -> None:
     assert await queue.get() == "a"
 
 
+@virtual_time
 async def test_a_resumed_queue_serves_workers_that_were_waiting_already() -> None:
     queue = a_queue()
     queue.pause()
@@ -177,6 +190,7 @@ async def test_a_resumed_queue_serves_workers_that_were_waiting_already() -> Non
     assert await waiting == "a"
 
 
+@virtual_time
 async def test_what_a_cancelled_worker_was_just_given_goes_to_another() -> None:
     queue = a_queue()
     cancelled = asyncio.create_task(queue.get())
@@ -188,6 +202,7 @@ async def test_what_a_cancelled_worker_was_just_given_goes_to_another() -> None:
     assert await queue.get() == "a"
 
 
+@virtual_time
 async def test_a_forgotten_key_does_not_come_at_its_time() -> None:
     queue = a_queue()
     queue.add("a", after=seconds(5))
@@ -196,6 +211,7 @@ async def test_a_forgotten_key_does_not_come_at_its_time() -> None:
     assert len(queue) == 0
 
 
+@virtual_time
 async def test_it_knows_how_much_waits_and_how_long_the_longest_pass_takes() -> None:
     queue = a_queue()
     for name in "abc":
@@ -208,6 +224,7 @@ async def test_it_knows_how_much_waits_and_how_long_the_longest_pass_takes() -> 
 
 
 @pytest.mark.parametrize("seed", range(5))
+@virtual_time
 async def test_no_key_is_ever_in_two_passes_and_none_is_lost(seed: int) -> None:
     chance = random.Random(seed)
     queue = a_queue(backoff=Backoff(longest=20))
