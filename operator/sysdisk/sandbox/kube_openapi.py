@@ -1,7 +1,7 @@
 """OpenAPI v3: enough for kubectl to see that field validation and dry-run happen on the server,
 and for `kubectl explain` of custom resources.
 
-`/openapi/v2` is not served (404): kubectl 1.32 and later ask v3 first.
+For `/openapi/v2` see kube_openapi_v2.
 """
 
 from __future__ import annotations

@@ -20,6 +20,7 @@ from aiohttp import web
 from sysdisk.sandbox import kube_discovery as discovery
 from sysdisk.sandbox import kube_http as http
 from sysdisk.sandbox import kube_openapi as openapi
+from sysdisk.sandbox import kube_openapi_v2 as openapi_v2
 from sysdisk.sandbox.kube_api import KubeApi
 from sysdisk.sandbox.kube_config import kubeconfig, write_private
 from sysdisk.sandbox.kube_errors import ApiError, no_such_path
@@ -204,6 +205,9 @@ class KubeServer:
             return http.respond(discovery.version())
         if path == "/":
             return http.respond({"paths": ["/api", "/apis", "/openapi/v3", "/version"]})
+        if path == "/openapi/v2":
+            body, kind = openapi_v2.document(), openapi_v2.CONTENT_TYPE
+            return web.Response(body=body, headers={"Content-Type": kind})
         if path == "/openapi/v3":
             return http.respond(openapi.index(resources))
         if path.startswith("/openapi/v3/"):

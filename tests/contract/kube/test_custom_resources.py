@@ -71,7 +71,7 @@ async def test_defaults_are_filled_in_and_unknown_fields_dropped(api: Api, widge
         "power": {"timeout": "5m"},
         "free": {"any": {"thing": 1}},
     }
-    assert 'unknown field "spec.unknown"' in made.headers["Warning"]
+    assert "spec.unknown" in made.headers["Warning"]
 
 
 async def test_null_stays_only_where_it_is_allowed(api: Api, widgets: str) -> None:

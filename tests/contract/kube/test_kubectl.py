@@ -17,7 +17,7 @@ from tests.contract.kube.widget import widget
 from tests.support.kube_fixture import KubeBackend
 
 _BESIDE_PYTHON = Path(sys.executable).with_name("kubectl")
-_EDITOR = "sed -i s/size:.40/size:.44/"
+_EDITOR = "sed -i s/40$/44/"
 KUBECTLS = sorted({str(_BESIDE_PYTHON), shutil.which("kubectl") or str(_BESIDE_PYTHON)})
 
 
