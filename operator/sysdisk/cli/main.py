@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typer
 
-from sysdisk.cli import crd, ram_policy, run, version
+from sysdisk.cli import crd, ram_policy, run, sandbox, version
 
 app = typer.Typer(
     name="sysdisk",
@@ -22,6 +22,8 @@ app = typer.Typer(
 app.command("run")(run.run)
 app.command("crd")(crd.crd)
 app.command("ram-policy")(ram_policy.ram_policy)
+app.command("sandbox")(sandbox.sandbox)
+app.command("demo")(sandbox.demo)
 app.command("version")(version.version)
 
 

@@ -84,9 +84,7 @@ class Stage:
         """Start servers and install kinds, namespaces, keys and account. Raises KubeError, OSError."""
         self.directory = Path(tempfile.mkdtemp(prefix="sysdisk-sandbox-"))
         try:
-            self.ecs = EcsServer.at_scale(
-                self.time_scale, timings=self.timings, port=self.ecs_port
-            )
+            self.ecs = EcsServer.at_scale(self.time_scale, timings=self.timings, port=self.ecs_port)
             self.seeded = seed_fleet(self.cloud, self.fleet, team=TEAM)
             await self.ecs.start()
             self.kubeconfig = await self._start_kube()
