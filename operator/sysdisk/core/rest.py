@@ -459,7 +459,7 @@ def _error(plan: Plan) -> str:
     if error is None:
         return plan.spent_reason or "no answer in time"
     request = f", request ID {error.request_id}" if error.request_id else ""
-    return f"{error.code}: {error.message or 'no message'}{request}"
+    return f"{error.code}: {(error.message or 'no message').rstrip('.')}{request}"
 
 
 def _spent_text(plan: Plan) -> str:

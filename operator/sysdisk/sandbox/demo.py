@@ -220,7 +220,7 @@ def _verdict(stage: Stage, scenes: list[Scene], console: Console) -> int:
     """Hold the effects against the story; print both."""
     table = Table(title="What the cloud did", title_justify="left")
     for column in ("", "stops", "disks replaced", "starts", "now", "image", "disk", "as declared"):
-        table.add_column(column)
+        table.add_column(column, overflow="fold")
     faults: list[str] = []
     for scene in scenes:
         found = _faults(stage, scene)

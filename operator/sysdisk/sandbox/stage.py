@@ -81,7 +81,7 @@ class Stage:
         return self.ecs.cloud
 
     async def start(self) -> None:
-        """Start servers and install kinds, namespaces, keys and account. Raises KubeError, OSError."""
+        """Start servers; install kinds, namespaces, keys, account. Raises KubeError, OSError."""
         self.directory = Path(tempfile.mkdtemp(prefix="sysdisk-sandbox-"))
         try:
             self.ecs = EcsServer.at_scale(self.time_scale, timings=self.timings, port=self.ecs_port)
@@ -130,7 +130,7 @@ class Stage:
             self.envtest = Envtest()
             await asyncio.to_thread(self.envtest.start)
             return self.envtest.write_kubeconfig(path)
-        return Path(self.kube).expanduser().resolve(strict=True)
+        return await asyncio.to_thread(Path(self.kube).expanduser().resolve, strict=True)
 
     async def _install(self) -> None:
         for crd in crds():
