@@ -36,6 +36,7 @@ lint: $(READY) ## ruff, mypy --strict, the direction of imports, generated files
 generate: $(READY) ## CRDs, API reference, the chart's copies, manifests/install
 	$(BIN)/python -m sysdisk.api.crd crds/
 	$(BIN)/python -m sysdisk.api.reference docs/api.md
+	$(BIN)/python -m sysdisk.api.reason_docs docs/conditions.md
 	$(BIN)/python charts/generate.py
 
 simulate: $(READY) ## SEEDS=n seeded schedules of faults in virtual time, with a report

@@ -130,7 +130,7 @@ class Stage:
             self.envtest = Envtest()
             await asyncio.to_thread(self.envtest.start)
             return self.envtest.write_kubeconfig(path)
-        return await asyncio.to_thread(Path(self.kube).expanduser().resolve, strict=True)
+        return _absolute(self.kube)
 
     async def _install(self) -> None:
         for crd in crds():
@@ -179,6 +179,10 @@ class Stage:
                 if asyncio.get_running_loop().time() > deadline:
                     raise
                 await asyncio.sleep(0.1)
+
+
+def _absolute(path: str) -> Path:
+    return Path(path).expanduser().absolute()
 
 
 def spec_manifest(name: str, *, namespace: str = TEAM, **spec: Any) -> dict[str, Any]:
