@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import yaml
 from kubernetes.aio.client import Configuration
 from kubernetes.aio.config import (
     ConfigException,
@@ -86,7 +87,7 @@ async def _from_file(config: Configuration, path: str | None) -> None:
         await load_kube_config(  # type: ignore[no-untyped-call]
             config_file=path, client_configuration=config, persist_config=False
         )
-    except (ConfigException, OSError, TypeError, ValueError) as exc:
+    except (ConfigException, yaml.YAMLError, OSError, TypeError, ValueError) as exc:
         where = path or "$KUBECONFIG or ~/.kube/config"
         raise NotConfigured(f"cannot use the kubeconfig {where}: {_first_line(exc)}") from None
 
