@@ -201,8 +201,8 @@ class Operator:
         async with AsyncExitStack() as ending:
             ending.push_async_callback(self.health.stop)
             self._passes = await ending.enter_async_context(build(self.shell))
+            self.queue.pause()  # until what is there is known: a spec must not outrun its account
             if self.elector is not None:
-                self.queue.pause()
                 self._spawn("lease", self.elector.run())
             self._hire()
             self._spawn("events", self.events.run())
@@ -282,7 +282,8 @@ class Operator:
 
     async def _begin(self) -> None:
         self.metrics.leader.set(1)
-        self.queue.resume()
+        if self.freshness.synced:
+            self.queue.resume()
 
     async def _cease(self) -> None:
         """The Lease is lost: nothing new begins, and what runs is given little time."""
@@ -335,7 +336,7 @@ class Operator:
         rest = 0.1
         while not self.freshness.synced:
             await asyncio.sleep(rest)
-            rest = min(5.0, rest * 2)
+            rest = min(1.0, rest * 1.5)
             try:
                 unknown = sum([await pruner.unknown() for pruner in self.pruners])
             except KubeError as exc:
@@ -343,6 +344,8 @@ class Operator:
                 continue
             self.freshness.synced = unknown == 0
         self.freshness.confirm()
+        if self._may_act():
+            self.queue.resume()
         log.info("synced", extra={"specs": len(self.specs), "accounts": len(self.accounts)})
 
 
