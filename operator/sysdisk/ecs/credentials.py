@@ -27,8 +27,8 @@ from alibabacloud_credentials.provider.refreshable import Credentials as VendorK
 from sysdisk.api.account import AssumeRole, Credentials
 from sysdisk.ecs import parse
 from sysdisk.ecs.endpoints import sts_address
-from sysdisk.ecs.errors import CredentialsError, EcsError
-from sysdisk.ecs.failures import no_credentials
+from sysdisk.ecs.errors import CredentialsError, EcsError, NoAnswer
+from sysdisk.ecs.failures import credentials_out_of_reach, no_credentials
 from sysdisk.ecs.scrub import Scrubber
 from sysdisk.ecs.sdk import DEFAULT_TIMEOUTS, STS_VERSION, Timeouts, Wire
 
@@ -109,15 +109,10 @@ class AccountCredentials:
             keys = provider.get_credentials()
         except Exception as fault:  # a library's text may hold keys: none may leave
             if last is None or not self._alive(last):
-                why = fault.failure.text() if isinstance(fault, EcsError) else "their source failed"
-                self._raise(f"there are no usable credentials: {why}")
+                raise _unusable(fault) from None
             keys = last
         self._keep(provider, keys)
         return _model(keys)
-
-    @staticmethod
-    def _raise(why: str) -> None:
-        raise no_credentials(why) from None
 
     def _alive(self, keys: VendorKeys) -> bool:
         expires = keys.get_expiration()
@@ -287,6 +282,14 @@ def _rrsa(role_arn: str, provider_arn: str, endpoint: str) -> Provider:
         sts_endpoint=sts.host if sts.protocol == "https" else f"{sts.protocol}://{sts.host}",
     )
     return provider
+
+
+def _unusable(fault: Exception) -> CredentialsError:
+    why = fault.failure.text() if isinstance(fault, EcsError) else "their source failed"
+    text = f"there are no usable credentials: {why}"
+    if isinstance(fault, NoAnswer):
+        return credentials_out_of_reach(text)
+    return no_credentials(text)
 
 
 def _model(keys: VendorKeys) -> CredentialModel:

@@ -68,6 +68,12 @@ def closed() -> NoAnswer:
     return NoAnswer(Failure("Closed", text, ErrorClass.RETRY))
 
 
+def credentials_out_of_reach(why: str) -> CredentialsError:
+    """Return the error for a call that could not be signed now: their source did not answer."""
+    advice = "Check that STS can be reached from the operator."
+    return CredentialsError(Failure("CredentialsUnavailable", why, ErrorClass.RETRY, advice=advice))
+
+
 def too_late(action: str) -> TooLate:
     """Return the error for a call whose fence fell before it could leave."""
     text = f"{action} waited too long for its turn and was not sent"

@@ -24,6 +24,7 @@ FEW = 3
 """Up to so many instances are asked for their disks one by one."""
 
 V = TypeVar("V")
+Ask = Callable[[Sequence[str]], Awaitable[Mapping[str, V]]]
 
 
 class Questions:
@@ -33,14 +34,16 @@ class Questions:
         self._read = read
         self._region = region_id
         self._disk_pages = 1
+        self._refused: set[str] = set()
+        """IDs that ECS refused by themselves: asked alone, so that they spoil no batch again."""
 
     async def instances(self, ids: Sequence[str]) -> Mapping[str, Instance | EcsError]:
         """Return the instances of at most 100 IDs, all pages of them."""
-        return await self._apart(self._some_instances, ids)
+        return await self._without_bad_ids(self._some_instances, ids)
 
     async def disks(self, ids: Sequence[str]) -> Mapping[str, Disk | EcsError]:
         """Return the disks of at most 100 IDs, all pages of them."""
-        return await self._apart(self._some_disks, ids)
+        return await self._without_bad_ids(self._some_disks, ids)
 
     async def attached(self, instance_ids: Sequence[str]) -> Mapping[str, Attached | EcsError]:
         """Return what is attached to each instance.
@@ -103,23 +106,48 @@ class Questions:
         bodies = pages(self._read, "DescribeDisks", page)
         return {d.disk_id: d async for body in bodies for d in parse.disks(body)}
 
-    async def _apart(
-        self, ask: Callable[[Sequence[str]], Awaitable[Mapping[str, V]]], ids: Sequence[str]
-    ) -> dict[str, V | EcsError]:
+    async def _without_bad_ids(self, ask: Ask[V], ids: Sequence[str]) -> Mapping[str, V | EcsError]:
         """Return the answer for `ids`; where ECS refuses a batch for an ID in it, by halves.
 
         One malformed ID must not hide the other 99 instances, which may be other people's.
         """
+        suspects = [i for i in ids if i in self._refused]
+        batches = [[i] for i in suspects]
+        if clean := [i for i in ids if i not in self._refused]:
+            batches.append(clean)
+        answers = await asyncio.gather(*(self._apart(ask, b, Patience()) for b in batches))
+        found = {key: value for answer in answers for key, value in answer.items()}
+        for key in suspects:
+            if not isinstance(found.get(key), Refusal):
+                self._refused.discard(key)
+        return found
+
+    async def _apart(
+        self, ask: Ask[V], ids: Sequence[str], patience: Patience
+    ) -> dict[str, V | EcsError]:
         try:
             return dict[str, V | EcsError](await ask(ids))
         except Refusal as error:
-            if not _blames_an_id(error):
+            if not _blames_an_id(error) or not patience.more():
                 raise
             if len(ids) == 1:
+                self._refused.add(ids[0])
                 return {ids[0]: error}
         log.info("ECS refuses an ID in a batch: asking by halves", extra={"ids": len(ids)})
         half = len(ids) // 2
-        return {**await self._apart(ask, ids[:half]), **await self._apart(ask, ids[half:])}
+        first = await self._apart(ask, ids[:half], patience)
+        return {**first, **await self._apart(ask, ids[half:], patience)}
+
+
+class Patience:
+    """How many refusals of one batch are looked into: past them, the IDs are not to blame."""
+
+    def __init__(self, refusals: int = 24) -> None:
+        self._left = refusals
+
+    def more(self) -> bool:
+        self._left -= 1
+        return self._left >= 0
 
 
 def _blames_an_id(error: Refusal) -> bool:

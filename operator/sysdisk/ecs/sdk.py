@@ -30,7 +30,7 @@ from darabonba.runtime import RuntimeOptions
 from requests.utils import should_bypass_proxies
 from Tea.core import TeaCore
 
-from sysdisk.ecs.endpoints import Address, is_loopback, sts_address
+from sysdisk.ecs.endpoints import Address, ecs_address, is_loopback, sts_address
 from sysdisk.ecs.errors import EcsError
 from sysdisk.ecs.failures import no_answer, no_credentials, refusal, too_late, unreadable
 from sysdisk.ecs.parse import caller_identity
@@ -107,6 +107,26 @@ class SdkTransport:
         if isinstance(answer, EcsError):
             raise answer
         return answer
+
+
+def sdk_transports(
+    url: str,
+    credentials: CredentialClient,
+    threads: Executor,
+    *,
+    scrubber: Scrubber,
+    timeouts: Timeouts = DEFAULT_TIMEOUTS,
+) -> Callable[[str], SdkTransport]:
+    """Return what makes the transport of a region; `url` is the account's endpoint, or empty.
+
+    What it returns raises ValueError for an endpoint that passwords must not be sent to.
+    """
+
+    def transport(region_id: str) -> SdkTransport:
+        address = ecs_address(region_id, url)
+        return SdkTransport(address, credentials, threads, scrubber=scrubber, timeouts=timeouts)
+
+    return transport
 
 
 async def who_am_i(

@@ -13,7 +13,7 @@ from sysdisk.ecs.account import EcsAccountClient, RegionClient
 from sysdisk.ecs.credentials import AccountCredentials
 from sysdisk.ecs.endpoints import ecs_address
 from sysdisk.ecs.scrub import Scrubber
-from sysdisk.ecs.sdk import SdkTransport, Timeouts
+from sysdisk.ecs.sdk import SdkTransport, Timeouts, sdk_transports
 from sysdisk.sandbox.ecs_fleet import HOME, Fleet
 from sysdisk.sandbox.ecs_server import EcsServer
 
@@ -57,8 +57,10 @@ class Site:
         )
 
     def region(self) -> RegionClient:
-        account = EcsAccountClient(lambda _: self.transport(), Limits())
-        return account.region(HOME)
+        transports = sdk_transports(
+            self.url, self.credentials, self.threads, scrubber=self.scrubber
+        )
+        return EcsAccountClient(transports, Limits()).region(HOME)
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from sysdisk.api.account import Credentials
+from sysdisk.core.answers import ErrorClass
 from sysdisk.ecs import sdk
 from sysdisk.ecs.credentials import AccountCredentials, keys_in
 from sysdisk.ecs.errors import CredentialsError, Refusal
@@ -69,6 +70,17 @@ async def test_a_role_that_may_not_be_assumed_says_why_and_tells_no_keys(site: S
     text = told.value.failure.text()
     assert "EntityNotExist" in text
     assert site.key.secret not in text
+
+
+async def test_sts_out_of_reach_is_not_called_a_wrong_key(site: Site):
+    role = site.fleet.role("disks")
+    spec = Credentials.from_api({**SECRET_REF, "assumeRole": {"roleArn": role.arn}})
+    site.credentials.use(spec, site.secret, endpoint=site.url)
+    site.server.cloud.faults.drop("AssumeRole", "before")
+    with pytest.raises(CredentialsError) as told:
+        await who(site)
+    assert told.value.failure.code == "CredentialsUnavailable"
+    assert told.value.failure.error_class is ErrorClass.RETRY
 
 
 async def test_session_keys_live_on_while_sts_is_out_of_reach(site: Site):

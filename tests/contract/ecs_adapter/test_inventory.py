@@ -259,6 +259,24 @@ async def test_an_id_that_ecs_refuses_hides_no_other_instance():
     assert isinstance(answers[-1], Refusal)
     assert all(getattr(answer, "instance", None) for answer in answers[:-1])
     assert lab.transport.counts["DescribeInstances"] <= 13
+    lab.forget_requests()
+    looks = [inventory.look(i, disks=Disks.NONE) for i in [*lab.ids, bad]]
+    await asyncio.gather(*looks, return_exceptions=True)
+    assert lab.transport.counts["DescribeInstances"] == 2  # the bad one is asked alone now
+
+
+async def test_a_refusal_that_no_id_is_to_blame_for_is_not_looked_into_for_ever():
+    lab = Lab(100)
+
+    async def read(action: str, params: dict[str, str]) -> object:
+        lab.transport.asked.append((action, params))
+        raise _malformed()
+
+    inventory = Inventory(read, "cn-hangzhou")  # type: ignore[arg-type]
+    looks = [inventory.look(i, disks=Disks.NONE) for i in lab.ids]
+    answers = await asyncio.gather(*looks, return_exceptions=True)
+    assert all(isinstance(answer, Refusal) for answer in answers)
+    assert lab.transport.counts["DescribeInstances"] <= 25
 
 
 def _malformed() -> EcsError:
