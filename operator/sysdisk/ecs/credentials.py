@@ -80,7 +80,10 @@ class AccountCredentials:
         made_from = (spec, tuple(sorted((secret or {}).items())), endpoint)
         if made_from == self._made_from and self.lost is None:
             return False
-        provider = _provider(spec, secret, endpoint, self._scrubber, timeouts)
+        base = _base(spec, secret, endpoint, self._scrubber)
+        provider = (
+            base if spec.assume_role is None else self._assumed(base, spec, endpoint, timeouts)
+        )
         with self._lock:
             self._provider, self._made_from, self._last = provider, made_from, None
             self.lost = None
@@ -114,6 +117,13 @@ class AccountCredentials:
         self._keep(provider, keys)
         return _model(keys)
 
+    def _assumed(
+        self, base: Provider, spec: Credentials, endpoint: str, timeouts: Timeouts
+    ) -> Provider:
+        assert spec.assume_role is not None
+        wire = Wire(sts_address(endpoint), _Client(base), self._scrubber, timeouts, STS_VERSION)
+        return AssumedRole(wire, base.get_provider_name(), spec.assume_role, self._now)
+
     def _alive(self, keys: VendorKeys) -> bool:
         expires = keys.get_expiration()
         return expires is None or self._now() < expires
@@ -136,7 +146,8 @@ class AssumedRole:
     ones are given out until they expire (the library's own provider refuses them, 1.0.12).
     """
 
-    def __init__(self, wire: Wire, base: str, role: AssumeRole) -> None:
+    def __init__(self, wire: Wire, base: str, role: AssumeRole, now: Callable[[], float]) -> None:
+        self._now = now
         self._wire = wire
         self._base = base
         self._role = role
@@ -146,7 +157,7 @@ class AssumedRole:
     def get_credentials(self) -> VendorKeys:
         """Return the keys of the session. Raises EcsError."""
         with self._lock:
-            left = self._keys.get_expiration() - time.time() if self._keys else 0.0
+            left = self._keys.get_expiration() - self._now() if self._keys else 0.0
             if self._keys is None or left < REFRESH_BEFORE:
                 answer = self._ask()
                 if isinstance(answer, EcsError):
@@ -218,27 +229,17 @@ def _text(secret: Mapping[str, bytes], name: str) -> str:
     return text
 
 
-def _provider(
-    spec: Credentials,
-    secret: Mapping[str, bytes] | None,
-    endpoint: str,
-    scrubber: Scrubber,
-    timeouts: Timeouts,
+def _base(
+    spec: Credentials, secret: Mapping[str, bytes] | None, endpoint: str, scrubber: Scrubber
 ) -> Provider:
     try:
-        base = _base(spec, secret, endpoint, scrubber)
-    except CredentialsError:
-        raise
+        return _source(spec, secret, endpoint, scrubber)
     except ValueError:  # so the library says that something is missing
         why = "the source of the credentials is not complete, or is switched off by the environment"
         raise no_credentials(why) from None
-    if spec.assume_role is None:
-        return base
-    wire = Wire(sts_address(endpoint), _Client(base), scrubber, timeouts, STS_VERSION)
-    return AssumedRole(wire, base.get_provider_name(), spec.assume_role)
 
 
-def _base(
+def _source(
     spec: Credentials, secret: Mapping[str, bytes] | None, endpoint: str, scrubber: Scrubber
 ) -> Provider:
     provider: Provider

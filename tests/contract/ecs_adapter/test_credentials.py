@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 
@@ -83,17 +84,27 @@ async def test_sts_out_of_reach_is_not_called_a_wrong_key(site: Site):
     assert told.value.failure.error_class is ErrorClass.RETRY
 
 
-async def test_session_keys_live_on_while_sts_is_out_of_reach(site: Site):
+async def test_session_keys_live_on_while_sts_is_out_of_reach_and_not_longer(site: Site):
+    late = 0.0
+    site.credentials = AccountCredentials(site.scrubber, now=lambda: time.time() + late)
     role = site.fleet.role("disks")
     spec = Credentials.from_api({**SECRET_REF, "assumeRole": {"roleArn": role.arn}})
     site.credentials.use(spec, site.secret, endpoint=site.url)
     keys = site.credentials.get_credential
     first = await asyncio.to_thread(keys)
-    site.server.cloud.faults.drop("AssumeRole", "before", times=9)
-    again = await asyncio.to_thread(keys)
-    assert again.access_key_id == first.access_key_id
     assert site.scrubber.knows(first.access_key_secret)
     assert site.scrubber.knows(first.security_token)
+    site.server.cloud.faults.drop("AssumeRole", "before", times=2)
+    late = 3000.0  # ten minutes of life are left: new ones are asked for
+    again = await asyncio.to_thread(keys)
+    assert again.access_key_id == first.access_key_id
+    assert len(site.server.cloud.requests_of("AssumeRole")) == 2
+    late = 3700.0
+    with pytest.raises(CredentialsError):
+        await asyncio.to_thread(keys)
+    late = 3000.0
+    fresh = await asyncio.to_thread(keys)
+    assert fresh.access_key_id != first.access_key_id
 
 
 @pytest.mark.parametrize(
