@@ -14,6 +14,7 @@ import yaml
 from aiohttp import web
 
 from sysdisk.sandbox import kube_errors as errors
+from sysdisk.sandbox import kube_protobuf
 from sysdisk.sandbox.kube_errors import ApiError, bad_request
 from sysdisk.sandbox.kube_patches import JSON_PATCH, MERGE, STRATEGIC
 from sysdisk.sandbox.kube_resources import Resource
@@ -130,6 +131,8 @@ async def read_body(request: web.Request) -> Any:
     if not raw:
         return None
     kind = request.content_type
+    if kind == kube_protobuf.CONTENT_TYPE:
+        return kube_protobuf.decode(raw)
     try:
         if kind in ("application/yaml", "application/apply-patch+yaml"):
             return yaml.safe_load(raw)

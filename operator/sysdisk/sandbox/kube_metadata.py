@@ -90,24 +90,30 @@ def _undecodable(name: str, go_type: str) -> Exception:
     )
 
 
-def check_metadata(meta: Json, old: Json | None) -> list[Cause]:
-    """Return what is wrong with the metadata; `old` is that of the stored object."""
+def check_metadata(meta: Json, old: Json | None, *, any_name: bool = False) -> list[Cause]:
+    """Return what is wrong with the metadata; `old` is that of the stored object.
+
+    With `any_name` a name is whatever fits into a path, as for Roles: `team:reader`.
+    """
     if old is not None and meta is old:
         return []
     causes: list[Cause] = []
     if old is None:
-        causes += _name_causes(meta["name"])
+        causes += _name_causes(meta["name"], any_name=any_name)
     causes += _label_causes(meta.get("labels") or {})
     causes += _annotation_causes(meta.get("annotations") or {})
     causes += _finalizer_causes(meta.get("finalizers") or (), meta, old)
     return causes
 
 
-def _name_causes(name: str) -> list[Cause]:
+def _name_causes(name: str, *, any_name: bool) -> list[Cause]:
+    if any_name:
+        if "/" not in name and "%" not in name and name not in (".", ".."):
+            return []
+        return [cause("FieldValueInvalid", "metadata.name", name, "may not contain '/' or '%'")]
     if len(name) > 253:
         return [cause("FieldValueInvalid", "metadata.name", name, _too_long(253))]
-    # Roles and their bindings may be called `system:node`; nothing else cares for the colon here.
-    if not _SUBDOMAIN.fullmatch(name.replace(":", "-") if "system:" in name else name):
+    if not _SUBDOMAIN.fullmatch(name):
         return [cause("FieldValueInvalid", "metadata.name", name, _SUBDOMAIN_TEXT)]
     return []
 

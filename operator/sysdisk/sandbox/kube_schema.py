@@ -221,10 +221,8 @@ def _string(schema: Json, value: str, path: str) -> Iterator[Cause]:
 
 @lru_cache(maxsize=512)
 def regex(pattern: str) -> re.Pattern[str]:
-    """Return an RE2 pattern compiled by Python, where `$` is the very end as it is in RE2."""
-    return re.compile(
-        re.sub(r"(?<!\\)\$", r"\\Z", pattern) if "[" not in pattern else _end_anchors(pattern)
-    )
+    """Return an RE2 pattern compiled by Python: `$` is the very end, `\\d` and `\\w` are ASCII."""
+    return re.compile(_end_anchors(pattern), re.ASCII)
 
 
 def _end_anchors(pattern: str) -> str:

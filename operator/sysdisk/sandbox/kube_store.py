@@ -380,7 +380,9 @@ class KubeStore:
 
     def _admit(self, resource: Resource, new: dict[str, Any], old: Json | None) -> dict[str, Any]:
         """Return `new` defaulted and pruned, or raise ApiError 422 with every reason against it."""
-        causes = check_metadata(new["metadata"], old["metadata"] if old else None)
+        before = old["metadata"] if old else None
+        any_name = resource.group == "rbac.authorization.k8s.io"
+        causes = check_metadata(new["metadata"], before, any_name=any_name)
         if resource.converter is not None:
             new = resource.converter.to_stored(new)
         if resource.strategy is not None:

@@ -22,9 +22,8 @@ from tests.support.kube_fixture import KubeBackend
 async def official(kube_backend: KubeBackend) -> Any:
     """Yield an ApiClient of the Kubernetes client."""
     settings = kube.Configuration()
-    await kube_config.load_kube_config(
-        config_file=str(kube_backend.kubeconfig), client_configuration=settings
-    )
+    load: Any = kube_config.load_kube_config
+    await load(config_file=str(kube_backend.kubeconfig), client_configuration=settings)
     async with kube.ApiClient(settings) as made:
         yield made
 

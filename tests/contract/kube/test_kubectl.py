@@ -168,6 +168,19 @@ async def test_describe_shows_the_events_of_the_object(
     assert "Size:" in said
 
 
+async def test_create_makes_secrets_maps_accounts_and_namespaces(
+    kubectl: Kubectl, namespace: str
+) -> None:
+    await kubectl("create", "secret", "generic", "s", "--from-literal=p=a%b&c+d")
+    assert await kubectl("get", "secret", "s", "-o", "jsonpath={.data.p}") == "YSViJmMrZA=="
+    await kubectl("create", "configmap", "c", "--from-literal=k=v")
+    assert await kubectl("get", "cm", "c", "-o", "jsonpath={.data.k}") == "v"
+    await kubectl("create", "serviceaccount", "operator")
+    assert (await kubectl("create", "token", "operator", "--duration=10m")).strip()
+    assert "created" in await kubectl("create", "namespace", f"{namespace}-two")
+    assert "deleted" in await kubectl("delete", "secret", "s")
+
+
 async def test_who_asks_learns_what_there_is(kubectl: Kubectl) -> None:
     assert "widgets" in await kubectl("api-resources", "--api-group=contract.sysdisk.dev")
     assert (await kubectl("auth", "can-i", "create", "widgets")).strip().endswith("yes")
