@@ -137,6 +137,8 @@ async def test_a_watch_that_ends_for_good_is_begun_again_and_passes_in_flight_go
             await eventually(lambda: "web-2" in seen.specs)
             await api.spec("web-3")
             await eventually(lambda: "web-3" in seen.specs)
+        metrics = running.shell.metrics.registry
+        await eventually(lambda: bool(metrics.get_sample_value("sysdisk_watch_restarts_total")))
         release.set()
         await eventually(lambda: sorted(set(seen.ended)) == ["web-1", "web-2", "web-3"])
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typer
 
-from sysdisk.cli import crd, ram_policy, run, sandbox, version
+from sysdisk.cli import annotate, approve, crd, plan, ram_policy, run, sandbox, version
 
 app = typer.Typer(
     name="sysdisk",
@@ -20,6 +20,12 @@ app = typer.Typer(
 )
 
 app.command("run")(run.run)
+app.command("plan")(plan.plan)
+app.command("approve")(approve.approve)
+app.command("retry")(annotate.retry)
+app.command("suspend")(annotate.suspend)
+app.command("resume")(annotate.resume)
+app.command("release")(annotate.release)
 app.command("crd")(crd.crd)
 app.command("ram-policy")(ram_policy.ram_policy)
 app.command("sandbox")(sandbox.sandbox)

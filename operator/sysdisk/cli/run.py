@@ -107,7 +107,21 @@ def _serve(settings: RunSettings) -> int:
 
     scrubber = Scrubber()
     logs.configure(settings.log_format, settings.log_level, ScrubbingFilter(scrubber))
-    return asyncio.run(serve(settings, build, scrubber=scrubber))
+    code = asyncio.run(serve(settings, build, scrubber=scrubber))
+    _leave_if_held_up(code)
+    return code
+
+
+def _leave_if_held_up(code: int) -> None:
+    """Leave at once if a thread is left: an ECS read that nobody waits for may last 15 s more."""
+    import logging
+    import os
+    import threading
+
+    left = [t for t in threading.enumerate() if t is not threading.main_thread() and not t.daemon]
+    if left:
+        logging.shutdown()
+        os._exit(code)
 
 
 def _names(given: list[str] | None) -> tuple[str, ...]:

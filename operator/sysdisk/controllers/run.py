@@ -50,7 +50,7 @@ STUCK_PASS_SECONDS = 900.0
 """Every call has a time-out, so a pass that runs for longer shows a fault of this process."""
 HANDOVER_SECONDS = 3.0
 """Between our renewal deadline and the end of the Lease there are five: work is gone by then."""
-EVENTS_GRACE = timedelta(seconds=2)
+EVENTS_GRACE = timedelta(seconds=1)
 WATCH_SECONDS = 2.0
 
 

@@ -44,6 +44,7 @@ def kopf_settings() -> kopf.OperatorSettings:
     settings.watching.server_timeout = 290
     settings.watching.connect_timeout = 10
     settings.queueing.idle_timeout = 0.5
+    settings.queueing.exit_timeout = 0.5
     settings.networking.request_timeout = 60
     settings.networking.connect_timeout = 10
     settings.networking.error_backoffs = (1, 1, 2, 3, 5, 8, 13, 21, 30, 30, 30, 30, 30, 30)

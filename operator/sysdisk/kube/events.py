@@ -142,8 +142,10 @@ class EventRecorder:
             except KubeError as exc:
                 # A namespace that is being deleted takes no Events; nor does a missing role.
                 log.debug("event refused", extra={"reason": told.reason, "error": str(exc)})
-                self._drop()
-                return
+                break
+            except Exception:
+                log.exception("event not posted", extra={"reason": told.reason})
+                break
             else:
                 return
         self._drop()
