@@ -9,14 +9,18 @@ import typer
 from sysdisk.cli.output import as_json
 
 READS: Final = {
+    "ecs:DescribeAvailableResource": "stock of the disk category in the zone",
     "ecs:DescribeDiskEncryptionByDefaultStatus": "whether a new disk is encrypted by itself",
     "ecs:DescribeDisks": "the disks of the instances",
     "ecs:DescribeImageFromFamily": "imageFamily",
     "ecs:DescribeImageSupportInstanceTypes": "whether an image fits an instance type",
     "ecs:DescribeImages": "the images",
+    "ecs:DescribeInstanceTypes": "the architecture of an instance type",
     "ecs:DescribeInstances": "the instances: status, locks, image, tags",
     "ecs:DescribeKeyPairs": "login.keyPairName",
+    "ecs:DescribeRegions": "whether regionId exists, when it does not answer",
     "ecs:DescribeSnapshots": "snapshots under way, and the backup",
+    "ecs:DescribeTasks": "disks whose kind is being changed",
 }
 """Action to what it is needed for. Source: ECS API reference, "RAM authorization"."""
 

@@ -79,6 +79,10 @@ class Look:
     secret: bool = False
     default_encryption: bool = False
     snapshot: bool = False
+    transfer: bool = False
+    supply: bool = False
+    cpu_architecture: bool = False
+    source_disk: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

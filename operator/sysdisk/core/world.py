@@ -87,6 +87,8 @@ class Disk:
     status: str
     size: int
     instance_id: str = ""
+    zone_id: str = ""
+    charge_type: str = ""
     category: str = ""
     performance_level: str = ""
     image_id: str = ""
@@ -115,6 +117,8 @@ class Image:
     family: str = ""
     product_code: str = ""
     is_subscribed: bool = True
+    usable: bool | None = None
+    """ECS's own word on whether it can be used right now, where it gives one (Usable)."""
     io_optimized: bool = True
     login_as_non_root: bool | None = None
     has_data_snapshots: bool = False
@@ -133,6 +137,20 @@ class Family:
 
     name: str
     image_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Supply:
+    """The system disks that a zone offers with an instance type; `categories` empty: not known.
+
+    Source: ECS DescribeAvailableResource, DestinationResource=SystemDisk.
+    """
+
+    zone_id: str
+    instance_type: str
+    categories: frozenset[str] = frozenset()
+    sold_out: frozenset[str] = frozenset()
+    """Those of `categories` that are out of stock at the moment."""
 
 
 class SecretState(StrEnum):
@@ -247,6 +265,15 @@ class Observed:
     """Key pair names that were looked up, and whether they exist."""
     default_encryption: bool | None = None
     snapshot_running: bool | None = None
+    in_transfer: bool | None = None
+    """A change of the system disk's kind is at work (ECS DescribeTasks, ModifyDiskSpec)."""
+    supply: Supply | None = None
+    """What the instance's zone offers."""
+    cpu_architecture: str | None = None
+    """Of the instance's type, `X86` or `ARM`; empty where ECS does not tell."""
+    source_disk: Disk | None = None
+    """The disk that `advanced.diskId` names."""
+    source_disk_seen: bool = False
     claims: tuple[Claim, ...] = ()
     dry_run: bool = False
     """Plan, and never write to ECS."""

@@ -19,6 +19,7 @@ IDS_A_CALL = 100
 DISKS_A_PAGE = 500
 KEY_PAIRS_A_PAGE = 50
 SNAPSHOTS_A_PAGE = 100
+TASKS_A_PAGE = 100
 
 
 def replace_system_disk(
@@ -86,12 +87,16 @@ def apply_auto_snapshot_policy(region_id: str, policy_id: str, disk_ids: Iterabl
 
 
 def describe_instances(region_id: str, ids: Iterable[str], token: str = "") -> Wire:
-    """Return DescribeInstances for at most 100 IDs; MaxResults would be 10 by default."""
+    """Return DescribeInstances for at most 100 IDs; MaxResults would be 10 by default.
+
+    ImageOptions, which hold LoginAsNonRoot, are only told to who asks for them.
+    """
     return _wire(
         RegionId=region_id,
         InstanceIds=_json(ids),
         MaxResults=IDS_A_CALL,
         NextToken=token or None,
+        AdditionalAttributes__1="LOGIN_AS_NON_ROOT",
     )
 
 
@@ -152,6 +157,38 @@ def describe_running_snapshots(region_id: str, token: str = "") -> Wire:
         MaxResults=SNAPSHOTS_A_PAGE,
         NextToken=token or None,
     )
+
+
+def describe_running_tasks(region_id: str, page: int = 1) -> Wire:
+    """Return DescribeTasks for one page of the disks of the region whose kind is being changed."""
+    return _wire(
+        RegionId=region_id,
+        TaskAction="ModifyDiskSpec",
+        TaskStatus="Processing",
+        PageNumber=page,
+        PageSize=TASKS_A_PAGE,
+    )
+
+
+def describe_instance_type(type_id: str) -> Wire:
+    """Return DescribeInstanceTypes for one type; without a filter there are 1600."""
+    return _wire(InstanceTypes__1=type_id)
+
+
+def describe_supply(region_id: str, zone_id: str, instance_type: str) -> Wire:
+    """Return DescribeAvailableResource for the system disks of a type in a zone."""
+    return _wire(
+        RegionId=region_id,
+        DestinationResource="SystemDisk",
+        ResourceType="instance",
+        ZoneId=zone_id,
+        InstanceType=instance_type,
+    )
+
+
+def describe_regions() -> Wire:
+    """Return DescribeRegions."""
+    return _wire()
 
 
 def describe_default_encryption(region_id: str) -> Wire:

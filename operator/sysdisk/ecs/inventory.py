@@ -106,6 +106,11 @@ class Inventory:
         """See `Lookups.snapshot_running`."""
         return await self._lookups.snapshot_running(disk_id, begun_after)
 
+    @property
+    def lookups(self) -> Lookups:
+        """What else can be asked of the region."""
+        return self._lookups
+
     def register(self, instance_id: str) -> None:
         """Sweep and remember `instance_id` from now on. A repeat does nothing."""
         self._registered.setdefault(instance_id, self._clock.now())

@@ -1,5 +1,5 @@
-"""What is asked about a region or an image and never about a disk: images, families, key pairs,
-the account's encryption default, and which disks have a snapshot in progress.
+"""What is asked about a region, a zone or an image and never about a disk: images, families, key
+pairs, the account's encryption default, what a zone offers, and which disks are busy.
 
 Many specs share these answers, so a fleet that is re-imaged together asks once.
 """
@@ -10,7 +10,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 
-from sysdisk.core.world import Family, Image
+from sysdisk.core.world import Family, Image, Supply
 from sysdisk.ecs import calls, parse
 from sysdisk.ecs.batches import Shared
 from sysdisk.ecs.clock import Clock
@@ -26,6 +26,8 @@ Read = Callable[[str, Params], Awaitable[Body]]
 _OWNERS: tuple[tuple[str, bool], ...] = (("", False), ("marketplace", False), ("others", True))
 """(ImageOwnerAlias, IsPublic) to try: the default leaves the marketplace and the community out."""
 PAGES_AT_MOST = 1000
+FOR_GOOD = 3600.0
+"""Seconds to keep what hardly ever changes: the architecture of a type, the list of regions."""
 
 
 class Lookups:
@@ -45,6 +47,10 @@ class Lookups:
         self._key_pairs = Shared(self._ask_key_pair, clock, ttl=ttl, gather=gather)
         self._encryption = Shared(self._ask_encryption, clock, ttl=ttl, gather=gather)
         self._snapshots = Shared(self._ask_snapshots, clock, ttl=ttl / 12, gather=gather)
+        self._transfers = Shared(self._ask_transfers, clock, ttl=ttl, gather=gather)
+        self._supplies = Shared(self._ask_supply, clock, ttl=2 * ttl, gather=gather)
+        self._types = Shared(self._ask_architecture, clock, ttl=FOR_GOOD, gather=gather)
+        self._regions = Shared(self._ask_regions, clock, ttl=FOR_GOOD, gather=gather)
 
     async def image(self, image_id: str, begun_after: float | None = None) -> Image:
         """Return the image with the instance types that can take it; `found=False` if ECS knows
@@ -67,11 +73,31 @@ class Lookups:
         """Return whether a snapshot of this disk is in progress."""
         return disk_id in await self._snapshots.get("", begun_after)
 
+    async def in_transfer(self, disk_id: str, begun_after: float | None = None) -> bool:
+        """Return whether the kind of this disk is being changed. False where ECS does not tell."""
+        return disk_id in await self._transfers.get("", begun_after)
+
+    async def supply(
+        self, zone_id: str, instance_type: str, begun_after: float | None = None
+    ) -> Supply:
+        """Return the system disks that a zone offers; no categories where ECS does not tell."""
+        return await self._supplies.get((zone_id, instance_type), begun_after)
+
+    async def cpu_architecture(self, instance_type: str) -> str:
+        """Return `X86` or `ARM`, empty where ECS does not tell."""
+        return await self._types.get(instance_type)
+
+    async def regions(self) -> frozenset[str]:
+        """Return the IDs of all regions of ECS, as the account sees them."""
+        return await self._regions.get("")
+
     async def close(self) -> None:
         """Stop asking; who still waits gets `NoAnswer`."""
         for shared in (self._images, self._families, self._key_pairs, self._encryption):
             await shared.close()
-        await self._snapshots.close()
+        for one in (self._snapshots, self._transfers, self._types, self._regions):
+            await one.close()
+        await self._supplies.close()
 
     async def _ask_image(self, image_id: str) -> Image:
         for owner, public in _OWNERS:
@@ -84,15 +110,21 @@ class Lookups:
 
     async def _types_for(self, image_id: str) -> frozenset[str] | None:
         params = calls.describe_image_support(self._region, image_id)
+        body = await self._ask_if_told("DescribeImageSupportInstanceTypes", params)
+        return None if body is None else parse.instance_types(body)
+
+    async def _ask_if_told(self, action: str, params: Params) -> Body | None:
+        """Return the answer of a read that a preflight can do without; None: ECS refuses it.
+
+        A policy that lacks such a read makes a preflight weaker, never a replacement impossible.
+        """
         try:
-            return parse.instance_types(
-                await self._read("DescribeImageSupportInstanceTypes", params)
-            )
+            return await self._read(action, params)
         except Throttled:
             raise
         except Refusal as error:
-            fields = {"image_id": image_id, "error": error.failure.text()}
-            log.warning("ECS does not say which instance types an image fits", extra=fields)
+            fields = {"action": action, "error": error.failure.text()}
+            log.warning("ECS does not say what a preflight would like to know", extra=fields)
             return None
 
     async def _ask_family(self, name: str) -> Family:
@@ -134,6 +166,35 @@ class Lookups:
         ):
             found.update(parse.snapshot_sources(body))
         return frozenset(found)
+
+    async def _ask_transfers(self, _: str) -> frozenset[str]:
+        found: set[str] = set()
+        seen = 0
+        for page in range(1, PAGES_AT_MOST + 1):
+            params = calls.describe_running_tasks(self._region, page)
+            body = await self._ask_if_told("DescribeTasks", params)
+            tasks = () if body is None else parse.task_resources(body)
+            found.update(tasks)
+            seen += len(tasks)
+            if body is None or not tasks or seen >= parse.total_count(body):
+                return frozenset(found)
+        raise endless("DescribeTasks")
+
+    async def _ask_supply(self, where: tuple[str, str]) -> Supply:
+        zone_id, instance_type = where
+        params = calls.describe_supply(self._region, zone_id, instance_type)
+        body = await self._ask_if_told("DescribeAvailableResource", params)
+        if body is None:
+            return Supply(zone_id, instance_type)
+        return parse.supply(zone_id, instance_type, body)
+
+    async def _ask_architecture(self, instance_type: str) -> str:
+        params = calls.describe_instance_type(instance_type)
+        body = await self._ask_if_told("DescribeInstanceTypes", params)
+        return "" if body is None else parse.cpu_architecture(instance_type, body)
+
+    async def _ask_regions(self, _: str) -> frozenset[str]:
+        return parse.region_ids(await self._read("DescribeRegions", calls.describe_regions()))
 
 
 async def pages(read: Read, action: str, params: Callable[[str], Params]) -> AsyncIterator[Body]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from sysdisk.core.world import Disk, Family, Image, Instance, Lock
+from sysdisk.core.world import Disk, Family, Image, Instance, Lock, Supply
 from sysdisk.ecs.failures import unreadable
 from sysdisk.ecs.port import Body
 
@@ -90,6 +90,44 @@ def default_encryption(body: Body) -> bool:
     return encrypted
 
 
+def task_resources(body: Body) -> tuple[str, ...]:
+    """Return the resources of one page of tasks, "" for one without. Source: DescribeTasks."""
+    return tuple(_text(raw, "ResourceId") for raw in _listed(body, "TaskSet", "Task"))
+
+
+def cpu_architecture(type_id: str, body: Body) -> str:
+    """Return a type's CpuArchitecture, "" if it is not listed. Source: DescribeInstanceTypes."""
+    for raw in _listed(body, "InstanceTypes", "InstanceType"):
+        if _text(raw, "InstanceTypeId") == type_id:
+            return _text(raw, "CpuArchitecture")
+    return ""
+
+
+def region_ids(body: Body) -> frozenset[str]:
+    """Return the regions that there are. Source: DescribeRegions."""
+    return frozenset(_need(raw, "RegionId", "region") for raw in _listed(body, "Regions", "Region"))
+
+
+def supply(zone_id: str, instance_type: str, body: Body) -> Supply:
+    """Return the system disks that a zone offers. Source: DescribeAvailableResource."""
+    offered: dict[str, bool] = {}
+    for zone in _listed(body, "AvailableZones", "AvailableZone"):
+        for part in _listed_or_none(zone, "AvailableResources", "AvailableResource"):
+            if _text(zone, "ZoneId") == zone_id and _text(part, "Type") == "SystemDisk":
+                for raw in _listed_or_none(part, "SupportedResources", "SupportedResource"):
+                    offered[_need(raw, "Value", "resource")] = _in_stock(raw)
+    gone = frozenset(category for category, there in offered.items() if not there)
+    return Supply(zone_id, instance_type, frozenset(offered), gone)
+
+
+def _in_stock(raw: Mapping[str, Any]) -> bool:
+    """Whether a resource can be had now; what is about to be withdrawn can (ClosedWithStock)."""
+    category = _text(raw, "StatusCategory")
+    if category:
+        return category not in ("WithoutStock", "ClosedWithoutStock")
+    return _text(raw, "Status") != "SoldOut"
+
+
 def disk_id(body: Body) -> str:
     """Return the DiskId of a ReplaceSystemDisk that was accepted."""
     return _need(body, "DiskId", "answer to ReplaceSystemDisk")
@@ -164,6 +202,8 @@ def _disk(raw: Mapping[str, Any]) -> Disk:
         status=_need(raw, "Status", "disk"),
         size=size,
         instance_id=_text(raw, "InstanceId"),
+        zone_id=_text(raw, "ZoneId"),
+        charge_type=_text(raw, "DiskChargeType"),
         category=_text(raw, "Category"),
         performance_level=_text(raw, "PerformanceLevel"),
         image_id=_text(raw, "ImageId"),
@@ -196,6 +236,7 @@ def _image(raw: Mapping[str, Any]) -> Image:
         family=_text(raw, "ImageFamily"),
         product_code=product_code,
         is_subscribed=not product_code or bool(_flag(raw, "IsSubscribed")),
+        usable=_flag(raw, "Usable"),
         io_optimized=True if io_optimized is None else io_optimized,
         login_as_non_root=_flag(raw, "LoginAsNonRootSupported"),
         has_data_snapshots=any(_text(m, "Type").lower() == "data" for m in mappings),

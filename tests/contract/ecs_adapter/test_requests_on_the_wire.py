@@ -167,10 +167,41 @@ def test_every_parameter_that_can_be_declared_has_its_place():
         (
             "describe_instances",
             models.DescribeInstancesRequest(
-                region_id="r", instance_ids='["i-1","i-2"]', max_results=100
+                region_id="r",
+                instance_ids='["i-1","i-2"]',
+                max_results=100,
+                additional_attributes=["LOGIN_AS_NON_ROOT"],
             ),
             calls.describe_instances("r", ["i-1", "i-2"]),
         ),
+        (
+            "describe_tasks",
+            models.DescribeTasksRequest(
+                region_id="r",
+                task_action="ModifyDiskSpec",
+                task_status="Processing",
+                page_number=2,
+                page_size=100,
+            ),
+            calls.describe_running_tasks("r", 2),
+        ),
+        (
+            "describe_instance_types",
+            models.DescribeInstanceTypesRequest(instance_types=["ecs.g7.large"]),
+            calls.describe_instance_type("ecs.g7.large"),
+        ),
+        (
+            "describe_available_resource",
+            models.DescribeAvailableResourceRequest(
+                region_id="r",
+                destination_resource="SystemDisk",
+                resource_type="instance",
+                zone_id="r-h",
+                instance_type="ecs.g7.large",
+            ),
+            calls.describe_supply("r", "r-h", "ecs.g7.large"),
+        ),
+        ("describe_regions", models.DescribeRegionsRequest(), calls.describe_regions()),
         (
             "describe_disks",
             models.DescribeDisksRequest(region_id="r", disk_ids='["d-1"]', max_results=100),
