@@ -32,13 +32,13 @@ class Scrubber:
     def __init__(self) -> None:
         self._held: Counter[str] = Counter()
         self._lock = threading.Lock()
-        self._pattern: re.Pattern[str] | None = None
+        self._patterns: tuple[re.Pattern[str], ...] = ()
 
     def add(self, *values: str | None) -> None:
         """Mask `values` from now on until they are dropped as often as they were added."""
         with self._lock:
             self._held.update(v for v in values if v and len(v) >= SHORTEST)
-            self._compile()
+            self._arrange()
 
     def drop(self, *values: str | None) -> None:
         """Take back one `add` of each value."""
@@ -48,7 +48,7 @@ class Scrubber:
                     self._held[value] -= 1
                     if self._held[value] <= 0:
                         del self._held[value]
-            self._compile()
+            self._arrange()
 
     @contextmanager
     def holding(self, *values: str | None) -> Iterator[None]:
@@ -61,18 +61,17 @@ class Scrubber:
 
     def scrub(self, text: str) -> str:
         """Return `text` with every form of every known secret replaced by `***`."""
-        pattern = self._pattern
-        return pattern.sub(MASK, text) if pattern is not None else text
+        for pattern in self._patterns:
+            text = pattern.sub(MASK, text)
+        return text
 
     def knows(self, text: str) -> bool:
         """Whether `text` holds a known secret in any form."""
-        pattern = self._pattern
-        return pattern is not None and pattern.search(text) is not None
+        return any(pattern.search(text) for pattern in self._patterns)
 
-    def _compile(self) -> None:
-        found = {form for value in self._held for form in forms(value)}
-        longest_first = sorted(found, key=lambda form: (-len(form), form))
-        self._pattern = re.compile("|".join(map(_matcher, longest_first))) if found else None
+    def _arrange(self) -> None:
+        """Longer secrets first: a short one may be part of a long one."""
+        self._patterns = tuple(map(_pattern, sorted(self._held, key=len, reverse=True)))
 
 
 class ScrubbingFilter(logging.Filter):
@@ -124,6 +123,11 @@ def install(scrubber: Scrubber) -> ScrubbingFilter:
 
 
 @lru_cache(maxsize=1024)
+def _pattern(value: str) -> re.Pattern[str]:
+    longest_first = sorted(forms(value), key=lambda form: (-len(form), form))
+    return re.compile("|".join(map(_matcher, longest_first)))
+
+
 def forms(value: str) -> frozenset[str]:
     """Return the ways in which `value` may be spelled in a text, itself among them."""
     url, form = quote(value, safe=""), quote_plus(value)

@@ -125,6 +125,37 @@ async def test_a_look_finds_a_disk_that_was_replaced_out_of_band():
     assert sight.disk(old[0].disk_id) is None
 
 
+async def test_a_hundred_machines_watched_at_odd_moments_share_requests():
+    lab = Lab(100)
+    inventory = lab.inventory()
+    for instance_id in lab.ids:
+        inventory.register(instance_id)
+    await look_at_all(inventory, lab.ids)
+    lab.forget_requests()
+
+    async def watch(n: int) -> None:
+        await asyncio.sleep(n * 0.03)
+        for _ in range(10):
+            await inventory.look(lab.ids[n], begun_after=now())
+            await asyncio.sleep(3)
+
+    began = now()
+    await asyncio.gather(*(watch(n) for n in range(100)))
+    assert lab.transport.counts["DescribeInstances"] <= 2 * (now() - began) + 10
+    assert lab.transport.counts["DescribeDisks"] <= 2 * (now() - began) + 10
+
+
+async def test_one_machine_alone_waits_for_nobody():
+    lab = Lab()
+    inventory = lab.inventory()
+    inventory.register(lab.ids[0])
+    await inventory.look(lab.ids[0])
+    began = now()
+    for _ in range(10):
+        await inventory.look(lab.ids[0], begun_after=now())
+    assert now() - began <= 10 * (0.03 + lab.transport.latency) + 1e-6
+
+
 async def test_an_expected_disk_is_asked_about_in_the_same_request():
     lab = Lab(2)
     inventory = lab.inventory()
