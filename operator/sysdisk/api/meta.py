@@ -45,5 +45,8 @@ ANNOTATION_APPROVED_BY: Final = f"{GROUP}/approved-by"
 ANNOTATION_RETRY: Final = f"{GROUP}/retry"
 """The ID of a spent plan that may be tried once more."""
 
+ANNOTATION_RESUME: Final = f"{GROUP}/resume"
+"""On an EcsAccount, a time: failures in a row are counted anew; the operator removes it then."""
+
 LABEL_LOGIN: Final = f"{GROUP}/login"
 """`"true"` on a Secret that may be used as a login, where the account demands it."""

@@ -162,7 +162,7 @@ class Accounts:
             grant=grant_for(spec, namespace) if allowed else Grant(),
             allow_managed=spec.allow_managed,
             allow_advanced=spec.allow_advanced,
-            suspended=spec.suspend or deleting,
+            suspended=spec.suspend or deleting or _suspended(body),
             under_way=self.under_way(name, subject.key),
             concurrent_replacements=spec.limits.concurrent_replacements,
             failures_in_a_row=status.brake.failures if status.brake else 0,
@@ -324,11 +324,33 @@ class Accounts:
         if due:
             await self.check(name, at_least_after=begun)
         await self._write_status(account, body)
+        await self._resume(name)
         if not self._specs.operating(name) and not self._opening[name]:
             await self._drop(name)
         if account.health.ready != was.ready:
             self._wake_specs(name)
         return CHECK_EVERY if account.health.ready else CHECK_AGAIN
+
+    async def _resume(self, name: str) -> None:
+        """Count failures anew where a person ordered it; then take the order off.
+
+        In this sequence: whoever ends in between does it twice, which changes nothing.
+        """
+        body = self._store.get(AccountKey(name))
+        if body is None or meta.ANNOTATION_RESUME not in body["metadata"].get("annotations", {}):
+            return
+        await self._change(name, _no_failures)
+        metadata = body["metadata"]
+        answer = await self._kube.patch_metadata(
+            ACCOUNTS,
+            None,
+            name,
+            uid=metadata["uid"],
+            resource_version=None,
+            annotations={meta.ANNOTATION_RESUME: None},
+        )
+        self._store.remember(answer)
+        self._wake_specs(name)
 
     async def _write_status(self, account: Account, body: Slim) -> None:
         now = self._clock.now()
@@ -370,7 +392,8 @@ class Accounts:
                 return
             before = _status(body)
             try:
-                return await self._patch(body, before, change(before, self._clock.now()))
+                await self._patch(body, before, change(before, self._clock.now()))
+                return
             except Conflict:
                 if attempt == WRITE_TRIES - 1:
                     raise
@@ -477,6 +500,11 @@ def _why_not(exc: EcsError | KubeError, spec: EcsAccountSpec) -> Health:
         f"{where} does not answer as ECS does: {text}. Check regionId, endpoint, proxy and network; "
         "it is tried again by itself.",
     )
+
+
+def _suspended(body: Slim | None) -> bool:
+    annotations = body["metadata"].get("annotations", {}) if body else {}
+    return bool(annotations.get(meta.ANNOTATION_SUSPEND) == "true")
 
 
 def _status(body: Slim) -> EcsAccountStatus:

@@ -1,0 +1,71 @@
+"""A plan as people read it on a terminal: changes in colour, what is lost, what it waits for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
+
+import typer
+
+from sysdisk.api.durations import format_duration, format_time
+
+if TYPE_CHECKING:
+    from sysdisk.api.status import Plan, PlanPolicy, SystemDiskSpecStatus
+
+_COLOURS: Final = {
+    "~": typer.colors.YELLOW,
+    "-": typer.colors.RED,
+    "+": typer.colors.GREEN,
+    "!": typer.colors.MAGENTA,
+}
+
+
+def described(name: str, status: SystemDiskSpecStatus) -> str:
+    """Return everything about the plan in `status`, several lines; colour codes are in it."""
+    plan, ready = status.plan, status.condition("Ready")
+    lines = [typer.style(name, bold=True)]
+    if status.operation is not None:
+        operation = status.operation
+        lines[0] += f": plan {operation.plan_id} is under way, step {operation.step}"
+    elif plan is None:
+        lines[0] += f": {'nothing to do' if ready and ready.status == 'True' else 'no plan'}"
+    else:
+        lines[0] += f": plan {plan.id}, made {format_time(plan.made_at)}"
+        lines += _plan_lines(plan)
+    if ready is not None:
+        lines.append(f"  {ready.reason}: {ready.message}")
+    return "\n".join(lines)
+
+
+def _plan_lines(plan: Plan) -> Iterator[str]:
+    yield ""
+    for change in plan.changes:
+        yield "  " + typer.style(change, fg=_COLOURS.get(change[:1]))
+    yield ""
+    for lost in plan.destroys:
+        yield "  " + typer.style(f"destroyed: {lost}", fg=typer.colors.RED)
+    for warning in plan.warnings:
+        yield "  " + typer.style(f"warning: {warning}", fg=typer.colors.YELLOW)
+    if plan.downtime_seconds:
+        yield f"  downtime: about {plan.downtime_seconds} s"
+    if plan.policy is not None:
+        yield f"  policy: {policy_text(plan.policy)}"
+    if plan.spent:
+        yield "  " + typer.style("spent: it is not begun again by itself", fg=typer.colors.RED)
+    if plan.expires_at is not None:
+        yield f"  an approval lapses at {format_time(plan.expires_at)}"
+
+
+def policy_text(policy: PlanPolicy) -> str:
+    """Return the policy in one line."""
+    parts = [f"approval {policy.approval or 'Automatic'}"]
+    if policy.backup is not None and policy.backup.enabled:
+        parts.append(f"backup kept {policy.backup.retention_days or 'for ever'} days")
+    else:
+        parts.append("no backup")
+    for window in policy.maintenance_windows:
+        zone = window.time_zone or "UTC"
+        parts.append(f"window {window.schedule} {zone} for {format_duration(window.duration)}")
+    if not policy.maintenance_windows:
+        parts.append("at any time")
+    return ", ".join(parts)

@@ -1,0 +1,116 @@
+"""What the operator would decide about a manifest that is not applied: the same code, no write.
+
+The account and its Secret are read with the caller's own rights, ECS with the account's: the
+observations are the operator's own, and so is `decide`. Nothing is written anywhere.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from sysdisk.api.status import SystemDiskSpecStatus
+from sysdisk.cli.cluster import Failed
+from sysdisk.cli.manifests import Manifest
+from sysdisk.controllers.accounts import Accounts
+from sysdisk.controllers.identity import SdkConnection
+from sysdisk.controllers.observe import Eyes
+from sysdisk.controllers.recorder import Unreadable, read_subject
+from sysdisk.controllers.store import account_store, spec_store
+from sysdisk.core.decide import decide
+from sysdisk.core.model import Key, Look, Subject
+from sysdisk.ecs.clock import Clock
+from sysdisk.ecs.scrub import Scrubber
+from sysdisk.kube.resources import ACCOUNTS, SPECS
+
+if TYPE_CHECKING:
+    from sysdisk.kube.client import KubeClient
+
+LOOKS_AT_MOST: Final = 12
+THREADS: Final = 4
+NEVER: Final = timedelta(days=365)
+NEW_UID: Final = "not-applied"
+
+
+async def rehearse(kube: KubeClient, manifest: Manifest) -> SystemDiskSpecStatus:
+    """Return the status that the operator would record next, were `manifest` applied now.
+
+    Raises Failed where the account cannot be used, KubeError where something may not be read.
+    """
+    there = await kube.read(SPECS, manifest.namespace, manifest.name)
+    subject = _subject(manifest, there)
+    if subject.status.operation is not None:
+        return subject.status
+    specs, known = spec_store(), account_store()
+    name = manifest.spec.account_ref.name
+    body = await kube.read(ACCOUNTS, None, name)
+    if body is not None:
+        known.remember(body)
+    clock = Clock()
+    with ThreadPoolExecutor(THREADS, thread_name_prefix="ecs") as threads:
+        accounts = Accounts(
+            kube,
+            known,
+            specs,
+            lambda: SdkConnection(threads, Scrubber()),
+            clock=clock,
+            resync_interval=NEVER,
+        )
+        try:
+            async for spec in kube.list(SPECS, manifest.namespace):
+                specs.remember(spec)
+            return await _decide(
+                subject,
+                Eyes(kube, accounts, specs, clock.monotonic(), dry_run=True),
+                accounts,
+                clock,
+            )
+        finally:
+            await accounts.close()
+
+
+def _subject(manifest: Manifest, there: dict[str, Any] | None) -> Subject:
+    """Return the object as it would be after `kubectl apply`, with the record that it has."""
+    key = Key(manifest.namespace, manifest.name)
+    if there is None:
+        return Subject(
+            key=key,
+            uid=NEW_UID,
+            resource_version="",
+            generation=1,
+            created_at=Clock().now(),
+            spec=manifest.spec,
+            status=SystemDiskSpecStatus(),
+            annotations=manifest.annotations,
+        )
+    try:
+        was = read_subject(key, there)
+    except Unreadable as exc:
+        raise Failed(f"{key}: {exc}") from None
+    changed = was.spec != manifest.spec
+    return replace(
+        was,
+        spec=manifest.spec,
+        generation=was.generation + changed,
+        annotations={**was.annotations, **manifest.annotations},
+    )
+
+
+async def _decide(
+    subject: Subject, eyes: Eyes, accounts: Accounts, clock: Clock
+) -> SystemDiskSpecStatus:
+    observed = await eyes.first(subject)
+    account = accounts.spec(observed.account.name) if observed.account else None
+    if account is not None:
+        subject = replace(subject, defaults=account.defaults, require=account.require)
+    for _ in range(LOOKS_AT_MOST):
+        decision = decide(subject, observed, clock.now())
+        if isinstance(decision.action, Look):
+            observed = await eyes.look(subject, observed, decision.action)
+        elif decision.status.resolved_image_id != subject.status.resolved_image_id:
+            subject = replace(subject, status=decision.status)
+        else:
+            return decision.status
+    raise Failed(f"{subject.key}: ECS does not give a whole picture of the instance")

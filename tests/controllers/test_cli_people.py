@@ -1,0 +1,234 @@
+"""The commands that people run, against a sandbox without an operator."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+import pytest_asyncio
+import yaml
+from typer.testing import CliRunner
+
+from sysdisk.api.durations import parse_time
+from sysdisk.cli.main import app
+from sysdisk.kube.resources import ACCOUNTS, SPECS
+from sysdisk.sandbox.stage import TEAM, Stage, spec_manifest
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+NUMBERS = itertools.count(1)
+PLAN: dict[str, Any] = {
+    "id": "p1-0123456789abcdef",
+    "madeAt": "2026-03-01T12:00:00Z",
+    "changes": ["~ imageId m-1 -> m-2", "- disk d-1 and its data are destroyed", "! restart"],
+    "destroys": ["disk d-1 (40 GiB) and all data on it"],
+    "policy": {"approval": "Manual", "backup": {"enabled": True, "retentionDays": 7}},
+}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def stage() -> AsyncIterator[Stage]:
+    async with Stage(kube="embedded", time_scale=100) as stage:
+        yield stage
+
+
+@pytest.fixture
+def name() -> str:
+    """A name that nothing has yet."""
+    return f"web-{next(NUMBERS)}"
+
+
+async def sysdisk(stage: Stage, *arguments: str, given: str = "") -> tuple[int, str, str]:
+    """Return exit code, stdout and stderr of a command, run in a thread as a process would be."""
+    done = await asyncio.to_thread(
+        CliRunner().invoke,
+        app,
+        arguments,
+        input=given,
+        env={"SYSDISK_KUBECONFIG": str(stage.kubeconfig), "COLUMNS": "200"},
+    )
+    if done.exception is not None and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    return done.exit_code, done.stdout, done.stderr
+
+
+async def planned(stage: Stage, name: str, **plan: Any) -> None:
+    """Create a spec and write a status with a plan, as the operator would."""
+    vm = stage.seeded.instances[1]
+    made = await stage.client.create(
+        SPECS, TEAM, spec_manifest(name, instanceId=vm.id, imageId="m-2")
+    )
+    await stage.client.patch_status(
+        SPECS,
+        TEAM,
+        name,
+        resource_version=made["metadata"]["resourceVersion"],
+        status={"observedGeneration": 1, "plan": PLAN | plan},
+    )
+
+
+async def annotated(stage: Stage, name: str) -> dict[str, str]:
+    body = await stage.client.read(SPECS, TEAM, name)
+    assert body is not None
+    found: dict[str, str] = body["metadata"].get("annotations", {})
+    return found
+
+
+async def test_a_plan_is_shown_by_name_and_something_due_exits_10(stage: Stage, name: str) -> None:
+    await planned(stage, name)
+    code, out, err = await sysdisk(stage, "plan", name, "-n", TEAM)
+    assert code == 10
+    assert "p1-0123456789abcdef" in out
+    assert "- disk d-1 and its data are destroyed" in out
+    assert "approval Manual, backup kept 7 days" in out
+    assert "\x1b" not in out
+    assert "1 to do" in err
+
+
+async def test_a_spec_with_nothing_due_exits_0(stage: Stage, name: str) -> None:
+    vm = stage.seeded.instances[1]
+    await stage.client.create(
+        SPECS, TEAM, spec_manifest(name, instanceId=vm.id, imageId=vm.image_id)
+    )
+    code, out, _ = await sysdisk(stage, "plan", name, "-n", TEAM, "-o", "json")
+    assert code == 0
+    assert json.loads(out)[0]["plan"] is None
+
+
+async def test_a_name_that_does_not_exist_is_an_error(stage: Stage) -> None:
+    code, out, err = await sysdisk(stage, "plan", "none", "-n", TEAM)
+    assert (code, out) == (1, "")
+    assert "SystemDiskSpec none does not exist in namespace shop" in err
+
+
+@pytest.mark.parametrize("arguments", [("plan",), ("suspend",), ("plan", "a", "-f", "-")])
+async def test_wrong_usage_exits_2(stage: Stage, arguments: tuple[str, ...]) -> None:
+    code, _, err = await sysdisk(stage, *arguments)
+    assert code == 2
+    assert "give either names or" in err
+
+
+async def test_a_manifest_is_planned_with_the_operators_own_eyes_and_nothing_is_written(
+    stage: Stage,
+    name: str,
+) -> None:
+    vm = stage.seeded.instances[1]
+    image = stage.seeded.images["ubuntu-24"]
+    text = yaml.safe_dump(spec_manifest(name, instanceId=vm.id, imageId=image.id))
+    code, out, _ = await sysdisk(stage, "plan", "-f", "-", "-o", "yaml", given=text)
+    (found,) = yaml.safe_load(out)
+    assert (code, found["name"], found["due"]) == (10, f"shop/{name}", True)
+    assert f"~ imageId {vm.image_id} -> {image.id}" in found["plan"]["changes"]
+    assert await stage.client.read(SPECS, TEAM, name) is None
+    assert not [e for e in stage.cloud.effects if e.instance_id == vm.id]
+
+
+async def test_a_manifest_that_matches_its_machine_exits_0(stage: Stage, name: str) -> None:
+    vm = stage.seeded.instances[1]
+    text = yaml.safe_dump(spec_manifest(name, instanceId=vm.id, imageId=vm.image_id))
+    code, out, _ = await sysdisk(stage, "plan", "-f", "-", given=text)
+    assert code == 0
+    assert "UpToDate" in out
+
+
+async def test_a_manifest_of_an_image_that_does_not_exist_says_so(stage: Stage, name: str) -> None:
+    vm = stage.seeded.instances[1]
+    text = yaml.safe_dump(spec_manifest(name, instanceId=vm.id, imageId="m-none"))
+    code, out, _ = await sysdisk(stage, "plan", "-f", "-", "-o", "json", given=text)
+    (found,) = json.loads(out)
+    assert (code, found["reason"]) == (10, "ImageNotFound")
+
+
+async def test_a_file_without_specs_is_an_error(stage: Stage) -> None:
+    code, _, err = await sysdisk(stage, "plan", "-f", "-", given="kind: Pod\napiVersion: v1\n")
+    assert code == 1
+    assert "holds no SystemDiskSpec" in err
+
+
+async def test_approving_names_the_plan_and_the_caller(stage: Stage, name: str) -> None:
+    await planned(stage, name)
+    code, _, err = await sysdisk(stage, "approve", name, "-n", TEAM, "--yes")
+    assert code == 0
+    assert "destroyed: disk d-1" in err
+    assert await annotated(stage, name) == {
+        "sysdisk.dev/approve": PLAN["id"],
+        "sysdisk.dev/approved-by": "sandbox-admin",
+    }
+
+
+async def test_an_approval_that_is_not_confirmed_is_not_given(stage: Stage, name: str) -> None:
+    await planned(stage, name)
+    code, _, err = await sysdisk(stage, "approve", name, "-n", TEAM, given="n\n")
+    assert code == 1
+    assert "Approve plan" in err
+    assert await annotated(stage, name) == {}
+
+
+async def test_a_spent_plan_is_not_approved_before_a_retry(stage: Stage, name: str) -> None:
+    await planned(stage, name, spent=True)
+    code, _, err = await sysdisk(stage, "approve", name, "-n", TEAM, "--yes")
+    assert code == 1
+    assert f"sysdisk retry {name}" in err
+    assert await annotated(stage, name) == {}
+
+
+async def test_a_retry_names_the_spent_plan_and_says_that_it_needs_an_approval(
+    stage: Stage,
+    name: str,
+) -> None:
+    await planned(stage, name, spent=True)
+    code, _, err = await sysdisk(stage, "retry", name, "-n", TEAM)
+    assert code == 0
+    assert "sysdisk approve" in err
+    assert await annotated(stage, name) == {"sysdisk.dev/retry": PLAN["id"]}
+
+
+async def test_there_is_nothing_to_retry_where_nothing_failed(stage: Stage, name: str) -> None:
+    await planned(stage, name)
+    code, _, _ = await sysdisk(stage, "retry", name, "-n", TEAM)
+    assert (code, await annotated(stage, name)) == (1, {})
+
+
+async def test_suspend_and_resume_set_and_remove_the_annotation(stage: Stage, name: str) -> None:
+    await planned(stage, name)
+    assert (await sysdisk(stage, "suspend", name, "-n", TEAM))[0] == 0
+    assert await annotated(stage, name) == {"sysdisk.dev/suspend": "true"}
+    assert (await sysdisk(stage, "resume", name, "-n", TEAM))[0] == 0
+    assert await annotated(stage, name) == {}
+
+
+async def test_resume_says_where_the_spec_itself_is_suspended(stage: Stage, name: str) -> None:
+    await planned(stage, name)
+    await stage.client.merge(SPECS, TEAM, name, {"spec": {"suspend": True}})
+    code, _, err = await sysdisk(stage, "resume", name, "-n", TEAM)
+    assert code == 1
+    assert "Change it in Git" in err
+
+
+async def test_an_account_is_suspended_and_resumed_with_the_time_of_the_order(stage: Stage) -> None:
+    assert (await sysdisk(stage, "suspend", "--account", "default"))[0] == 0
+    suspended = await stage.client.read(ACCOUNTS, None, "default")
+    assert (await sysdisk(stage, "resume", "--account", "default"))[0] == 0
+    resumed = await stage.client.read(ACCOUNTS, None, "default")
+    assert suspended is not None
+    assert resumed is not None
+    assert suspended["metadata"]["annotations"] == {"sysdisk.dev/suspend": "true"}
+    assert list(resumed["metadata"]["annotations"]) == ["sysdisk.dev/resume"]
+    assert parse_time(resumed["metadata"]["annotations"]["sysdisk.dev/resume"])
+
+
+async def test_release_takes_our_finalizer_alone_and_warns_first(stage: Stage, name: str) -> None:
+    await planned(stage, name)
+    both = ["example.com/other", "sysdisk.dev/operation"]
+    await stage.client.merge(SPECS, TEAM, name, {"metadata": {"finalizers": both}})
+    refused = await sysdisk(stage, "release", name, "-n", TEAM, given="n\n")
+    assert refused[0] == 1
+    code, _, err = await sysdisk(stage, "release", name, "-n", TEAM, "--yes")
+    body = await stage.client.read(SPECS, TEAM, name)
+    assert body is not None
+    assert (code, body["metadata"]["finalizers"]) == (0, ["example.com/other"])
+    assert "carries our finalizer" in err
