@@ -184,10 +184,9 @@ async def test_a_signal_ends_the_operator_in_order_with_0(
     finally:
         process.kill()
         stdout, _ = process.communicate()
-    lines = [json.loads(line) for line in said.read_text().splitlines()]
-    assert process.returncode == 0, lines
+    assert process.returncode == 0, said.read_text()
     assert stdout == b""
-    messages = [line["message"] for line in lines]
+    messages = [json.loads(line)["message"] for line in said.read_text().splitlines()]
     assert "lease released" in messages
     assert messages[-1] == "stopped"
 
