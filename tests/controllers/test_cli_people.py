@@ -58,9 +58,8 @@ async def sysdisk(stage: Stage, *arguments: str, given: str = "") -> tuple[int, 
 
 async def planned(stage: Stage, name: str, **plan: Any) -> None:
     """Create a spec and write a status with a plan, as the operator would."""
-    vm = stage.seeded.instances[1]
     made = await stage.client.create(
-        SPECS, TEAM, spec_manifest(name, instanceId=vm.id, imageId="m-2")
+        SPECS, TEAM, spec_manifest(name, instanceId=f"i-{name}", imageId="m-2")
     )
     await stage.client.patch_status(
         SPECS,
@@ -90,9 +89,8 @@ async def test_a_plan_is_shown_by_name_and_something_due_exits_10(stage: Stage, 
 
 
 async def test_a_spec_with_nothing_due_exits_0(stage: Stage, name: str) -> None:
-    vm = stage.seeded.instances[1]
     await stage.client.create(
-        SPECS, TEAM, spec_manifest(name, instanceId=vm.id, imageId=vm.image_id)
+        SPECS, TEAM, spec_manifest(name, instanceId=f"i-{name}", imageId="m-1")
     )
     code, out, _ = await sysdisk(stage, "plan", name, "-n", TEAM, "-o", "json")
     assert code == 0
