@@ -9,6 +9,8 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Final
 
+from sysdisk.api.status import Condition
+
 
 class Standing(StrEnum):
     """What a reason means for Ready, Reconciling and Stalled. Source: kstatus."""
@@ -122,6 +124,14 @@ def standing(reason: Reason) -> Standing:
     if reason in _WAITING:
         return Standing.WAITING
     return Standing.STUCK
+
+
+def reason_of(condition: Condition | None, otherwise: Reason) -> Reason:
+    """Return the reason that `condition` names; `otherwise` where it names none that we know."""
+    try:
+        return Reason(condition.reason) if condition is not None else otherwise
+    except ValueError:
+        return otherwise
 
 
 _PHASES: Final = {

@@ -1,4 +1,4 @@
-"""What came back from an ECS write, as values: the second half of a step, read by `core.outcome`."""
+"""What came back from an ECS write: the second half of a step, read by `core.outcome`."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Unknown:
 
 @dataclass(frozen=True, slots=True)
 class NotSent:
-    """Nothing left this process: the fence was too old, a limit held, or there were no credentials."""
+    """Nothing left this process: the fence fell, a limit held, or there were no credentials."""
 
     why: str
 

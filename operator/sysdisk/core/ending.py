@@ -1,21 +1,23 @@
-"""The end of an operation: its place in the history, what it settled, and what becomes of its plan."""
+"""The end of an operation: the history, what it settled, and what becomes of its plan."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
 from sysdisk.api.reasons import Reason
 from sysdisk.api.status import (
     HistoryEntry,
+    LastError,
     Operation,
     Plan,
     Settled,
     SystemDiskSpecStatus,
 )
-from sysdisk.core.model import Decision, DiskLook, Event, Look, RemoveFinalizer, Subject
+from sysdisk.core.model import Decision, DiskLook, Event, Look, Nothing, RemoveFinalizer, Subject
 from sysdisk.core.verdict import verdict, with_sight
-from sysdisk.core.wanted import login_hash, with_trigger
+from sysdisk.core.wanted import frozen_login, login_hash, with_trigger
 from sysdisk.core.world import Observed
 
 REPLACED: Final = "Replaced"
@@ -49,16 +51,39 @@ def close(
     differs = _differences(op, observed) if op.new_disk_id else ()
     word = result or _result(op, differs)
     status = subject.status
+    op = op.replace(last_error=_cause(status, op))
     if observed is not None and instance is not None:
         status = with_sight(status, instance, observed.system_disk, now)
     status = status.replace(
         operation=None,
-        plan=_plan_after(status.plan, op, word, now),
+        plan=_plan_after(subject, op, word, now),
         history=(*status.history, _entry(op, word, differs, now)),
     )
     if op.new_disk_id:
         status = _settle(subject, status, op, bool(differs), now)
     return _speak(subject, status, op, word, differs, observed, now)
+
+
+def with_cause(
+    status: SystemDiskSpecStatus, was: Operation | None, op: Operation
+) -> SystemDiskSpecStatus:
+    """Return `status` with the error that made `op` end kept in its plan.
+
+    The start that follows may meet errors of its own, which are not why the plan is spent.
+    """
+    ends = op.ending is not None and (was is None or was.ending is None)
+    if not ends or status.plan is None or status.plan.id != op.plan_id:
+        return status
+    return status.replace(plan=status.plan.replace(last_error=op.last_error))
+
+
+def _cause(status: SystemDiskSpecStatus, op: Operation) -> LastError | None:
+    """Return the error that `op` ended with, or for."""
+    plan = status.plan
+    told = status.operation is not None and status.operation.ending is not None
+    if told and op.new_disk_id is None and plan is not None and plan.id == op.plan_id:
+        return plan.last_error
+    return op.last_error
 
 
 def _result(op: Operation, differs: tuple[str, ...]) -> str:
@@ -113,17 +138,25 @@ def _entry(op: Operation, word: str, differs: tuple[str, ...], now: datetime) ->
     )
 
 
-def _plan_after(plan: Plan | None, op: Operation, word: str, now: datetime) -> Plan | None:
-    """Return what becomes of the plan: gone when done, spent when refused, resting when given back."""
-    if plan is None or plan.id != op.plan_id or op.new_disk_id:
+def _plan_after(subject: Subject, op: Operation, word: str, now: datetime) -> Plan | None:
+    """Return what becomes of the plan: gone when done, spent when refused, resting when given back.
+
+    It was tried under the generation that is in force now: an edit during the operation which
+    asked for nothing else is no reason to try once more.
+    """
+    plan = subject.status.plan
+    if op.new_disk_id:
         return None
+    if plan is None or plan.id != op.plan_id:
+        return plan
+    plan = plan.replace(generation=subject.generation)
     if word in SPENT:
         return plan.replace(spent=True, spent_reason=word, last_error=op.last_error)
     if word in RESTED:
         rounds = plan.rounds + 1
         return plan.replace(
             rounds=rounds,
-            rest_until=now + min(FIRST_REST * (1 << (rounds - 1)), LONGEST_REST),
+            rest_until=now + min(FIRST_REST * (1 << min(rounds - 1, 10)), LONGEST_REST),
             spent=rounds >= ROUNDS,
             spent_reason=word if rounds >= ROUNDS else None,
             last_error=op.last_error,
@@ -135,7 +168,10 @@ def _settle(
     subject: Subject, status: SystemDiskSpecStatus, op: Operation, differs: bool, now: datetime
 ) -> SystemDiskSpecStatus:
     settled = Settled(
-        inputs=op.inputs.hash, at=now, login=login_hash(subject.spec), differs=differs or None
+        inputs=op.inputs.hash,
+        at=now,
+        login=login_hash(frozen_login(op.inputs)),
+        differs=differs or None,
     )
     return status.replace(settled=settled, triggers=with_trigger(subject, op.inputs.trigger))
 
@@ -152,23 +188,11 @@ def _speak(
     """Return the closing decision in the words of what is so afterwards."""
     from sysdisk.core.rest import at_rest  # the two halves of `decide` know each other
 
-    closed = Subject(
-        key=subject.key,
-        uid=subject.uid,
-        resource_version=subject.resource_version,
-        generation=subject.generation,
-        created_at=subject.created_at,
-        spec=subject.spec,
-        status=status,
-        deleting=subject.deleting,
-        annotations=subject.annotations,
-        defaults=subject.defaults,
-        require=subject.require,
-    )
+    closed = replace(subject, status=status, has_finalizer=False)
     told = _event(op, word, differs)
     if observed is not None and observed.instance is not None and not subject.deleting:
         after = at_rest(closed, observed, now)
-        if not isinstance(after.action, Look) and after.status.operation is None:
+        if isinstance(after.action, Nothing):
             return Decision(
                 RemoveFinalizer(), after.status, after.reason, timedelta(0), (told, *after.events)
             )

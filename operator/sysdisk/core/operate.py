@@ -10,44 +10,33 @@ The promise behind the shape (I3): whatever happens, the way out leads through S
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final, assert_never
 
 from sysdisk.api.conditions import Kind
-from sysdisk.api.meta import ANNOTATION_PROTECT, ANNOTATION_SUSPEND
-from sysdisk.api.reasons import Reason
+from sysdisk.api.reasons import Reason, reason_of
 from sysdisk.api.spec import ForceStop, StartAfter
-from sysdisk.api.status import ErrorClass, Operation, Outcome, Step, SystemDiskSpecStatus
+from sysdisk.api.status import ErrorClass, Operation, Outcome, Step
 from sysdisk.core.backoff import backoff
 from sysdisk.core.ending import close
+from sysdisk.core.mind import changed_mind, granted
 from sysdisk.core.model import (
     POLL,
     RESYNC,
-    Action,
     ApplyAutoSnapshotPolicy,
     Decision,
     DiskLook,
-    Event,
     Look,
+    Nothing,
     ReplaceSystemDisk,
     StartInstance,
     StopInstance,
     Subject,
 )
 from sysdisk.core.outcome import TOKEN_MISMATCH, accepted, enter, next_attempt
-from sysdisk.core.tokens import client_token
-from sysdisk.core.verdict import verdict, with_sight
-from sysdisk.core.wanted import pinned_image, plan_id_of, target_hash, trigger_values
-from sysdisk.core.world import (
-    FORBIDDING_LOCKS,
-    AccountState,
-    Disk,
-    Instance,
-    Observed,
-    Power,
-    SecretState,
-)
+from sysdisk.core.under_way import Pass, ask, believed, error_text
+from sysdisk.core.verdict import steady, verdict
+from sysdisk.core.world import FORBIDDING_LOCKS, Disk, Observed, Power, SecretState
 
 TOKEN_LIFE: Final = timedelta(hours=1)
 """An intent older than this is not sent again: ECS may have forgotten its token (unverified)."""
@@ -60,76 +49,17 @@ STOP_SETTLES: Final = timedelta(seconds=60)
 """A stop that was sent may still come true for so long after the machine was seen running."""
 
 STOP_AGAIN: Final = timedelta(seconds=30)
+LOST_START: Final = timedelta(seconds=5)
 START_OVERDUE: Final = timedelta(minutes=10)
 GONE_FOR: Final = timedelta(minutes=15)
+UNREACHABLE_FOR: Final = timedelta(minutes=1)
+"""So long after the last step or try, that ECS cannot be asked is no news yet: calls do fail."""
 
-ENDING_DELETED: Final = "Deleted"
 ENDING_GIVEN_BACK: Final = "GivenBack"
 ENDING_STARTED: Final = "StartedByOthers"
 ENDING_STOP_TIMED_OUT: Final = "StopTimedOut"
 ENDING_NO_NEW_DISK: Final = "EndedWithoutNewDisk"
 ENDING_WORLD_CHANGED: Final = "WorldChanged"
-
-
-@dataclass(frozen=True, slots=True)
-class Pass:
-    """One look at one operation."""
-
-    subject: Subject
-    op: Operation
-    observed: Observed
-    instance: Instance
-    now: datetime
-
-    @property
-    def id(self) -> str:
-        return self.instance.instance_id
-
-    def with_op(self, op: Operation) -> Pass:
-        return replace(self, op=op)
-
-    @property
-    def status(self) -> SystemDiskSpecStatus:
-        """The status with the operation as it stands. Power alone is no reason to write."""
-        base = self.subject.status
-        seen = with_sight(base, self.instance, self.observed.system_disk, self.now)
-        if seen.replace(instance_status=base.instance_status, observed_at=base.observed_at) == base:
-            seen = base
-        return seen.replace(operation=self.op)
-
-    def say(
-        self,
-        reason: Reason,
-        message: str,
-        *,
-        action: Action | None = None,
-        look_again: timedelta = POLL,
-        events: tuple[Event, ...] = (),
-    ) -> Decision:
-        return verdict(
-            self.subject,
-            self.status,
-            reason,
-            message,
-            self.now,
-            action=action,
-            look_again=look_again,
-            events=events,
-        )
-
-
-def believed(op: Operation, instance_id: str) -> bool:
-    """Whether plan ID and token recompute from the rest of the record: else it is not ours."""
-    plan = plan_id_of(
-        op.inputs,
-        instance_id=instance_id,
-        disk_id=op.old_disk_id,
-        image_id=op.from_image_id or "",
-        size=op.from_size or 0,
-        data_disk_ids=op.data_disk_ids,
-    )
-    token = client_token(instance_id, op.old_disk_id, op.plan_id, op.attempt)
-    return plan == op.plan_id and token == op.client_token
 
 
 def operate(subject: Subject, op: Operation, observed: Observed, now: datetime) -> Decision:
@@ -149,7 +79,7 @@ def operate(subject: Subject, op: Operation, observed: Observed, now: datetime) 
     if observed.failure:
         return _unreachable(subject, op, observed, now)
     if not (observed.fresh and observed.instance_seen):
-        return _ask(subject, Look(fresh=True, disks=_disks_for(op)), now)
+        return ask(subject, Look(fresh=True, disks=_disks_for(op)))
     if observed.instance is None:
         return _gone(subject, op, now)
     p = Pass(subject, op, observed, observed.instance, now)
@@ -172,44 +102,46 @@ def _disks_for(op: Operation) -> DiskLook:
     return DiskLook.KNOWN if op.step in (Step.REPLACE, Step.VERIFY) else DiskLook.NONE
 
 
-def _ask(subject: Subject, look: Look, now: datetime) -> Decision:
-    """Return the question `look`; nothing is recorded for it."""
-    ready = subject.status.condition(Kind.READY)
-    reason = Reason(ready.reason) if ready and ready.reason in set(Reason) else Reason.OBSERVING
-    return Decision(look, subject.status, reason, POLL)
-
-
 def _unreachable(subject: Subject, op: Operation, observed: Observed, now: datetime) -> Decision:
-    """ECS cannot be asked: nothing is known, nothing is done; a stopped machine is shouted about."""
+    """ECS cannot be asked: nothing is done; a machine that stays stopped is shouted about."""
+    if now < max(op.step_at, op.last_try_at or op.step_at) + UNREACHABLE_FOR:
+        ready = subject.status.condition(Kind.READY)
+        reason = reason_of(ready, Reason.ACCOUNT_NOT_READY)
+        return Decision(Nothing(), subject.status, reason, backoff(op.tries + 1))
     if op.stopped_by_us:
-        return verdict(
-            subject,
-            subject.status,
-            Reason.MACHINE_LEFT_STOPPED,
+        reason = Reason.MACHINE_LEFT_STOPPED
+        text = (
             f"The machine was stopped for plan {op.plan_id}, and ECS cannot be asked to go on: "
             f"{observed.failure}. Repair EcsAccount {op.account} (see its Ready condition), or "
-            f"start {subject.spec.instance_id} by hand; it goes on by itself.",
-            now,
-            look_again=backoff(op.tries + 1),
+            f"start {subject.spec.instance_id} by hand; it goes on by itself."
+        )
+    else:
+        reason = Reason.ACCOUNT_NOT_READY
+        text = (
+            f"ECS cannot be asked about plan {op.plan_id}: {observed.failure}. See the Ready "
+            f"condition of EcsAccount {op.account}; it goes on by itself."
         )
     return verdict(
         subject,
         subject.status,
-        Reason.ACCOUNT_NOT_READY,
-        f"ECS cannot be asked: {observed.failure}. See EcsAccount {op.account}.",
+        reason,
+        steady(subject, text),
         now,
+        look_again=max(backoff(op.tries + 1), POLL),
     )
 
 
 def _gone(subject: Subject, op: Operation, now: datetime) -> Decision:
-    """The instance is not there any more. One empty answer is not proof: a deletion waits 15 min."""
-    stalled = subject.status.condition(Kind.STALLED)
-    since = stalled.last_transition_time if stalled else now
+    """The instance is gone. One empty answer is no proof: a deletion waits 15 min."""
+    status = subject.status
+    if status.instance_status is not None or status.observed_at is None:
+        status = status.replace(instance_status=None, observed_at=now)
+    since = status.observed_at or now
     if subject.deleting and now - since >= GONE_FOR:
         return close(subject, op, None, now, result="InstanceGone")
     return verdict(
         subject,
-        subject.status,
+        status,
         Reason.INSTANCE_NOT_FOUND,
         f"Instance {subject.spec.instance_id} is not found any more, in the middle of plan "
         f"{op.plan_id} (step {op.step}). If it was released, delete this object: it goes 15 min "
@@ -217,63 +149,6 @@ def _gone(subject: Subject, op: Operation, now: datetime) -> Decision:
         now,
         look_again=timedelta(seconds=30),
     )
-
-
-# -- changes of mind --------------------------------------------------------------------------
-
-
-def changed_mind(p: Pass) -> str | None:
-    """Return why the operation should not go on, in one word; None: it is still wanted."""
-    subject, account = p.subject, p.observed.account
-    if subject.deleting:
-        return ENDING_DELETED
-    if subject.annotations.get(ANNOTATION_PROTECT) == "true":
-        return "Protected"
-    if subject.spec.suspend or subject.annotations.get(ANNOTATION_SUSPEND) == "true":
-        return "Suspended"
-    if not _granted(p):
-        return "GrantRevoked"
-    if account is not None and account.suspended:
-        return "AccountSuspended"
-    return None if _still_wanted(subject, p.op) else "SpecChanged"
-
-
-def _granted(p: Pass) -> bool:
-    account = p.observed.account
-    return (
-        account is not None
-        and account.state in (AccountState.OK, AccountState.NOT_READY)
-        and account.grant.covers(p.instance)
-    )
-
-
-def _still_wanted(subject: Subject, op: Operation) -> bool:
-    """Whether the spec still asks for what was frozen; policies for later do not count."""
-    spec, inputs = subject.spec, op.inputs
-    asked = set((inputs.trigger or "").split("\n")) - {""}
-    return (
-        spec.account_ref.name == op.account
-        and target_hash(spec, pinned_image(subject)) == inputs.hash
-        and _declared_login(subject) == _frozen_login(op)
-        and spec.security_enhancement_strategy == inputs.security_enhancement_strategy
-        and spec.use_additional_service == inputs.use_additional_service
-        and spec.advanced == inputs.advanced
-        and asked <= set(trigger_values(subject))
-    )
-
-
-def _declared_login(subject: Subject) -> tuple[object, ...]:
-    login = subject.spec.login
-    if login is None:
-        return None, None, None
-    ref = login.password_secret_ref
-    return ref and (ref.name, ref.key), login.password_inherit, login.key_pair_name
-
-
-def _frozen_login(op: Operation) -> tuple[object, ...]:
-    inputs, ref = op.inputs, op.inputs.password_secret_ref
-    pair = None if inputs.key_pair_kept else inputs.key_pair_name
-    return ref and (ref.name, ref.key), inputs.password_inherit, pair
 
 
 def _leave(p: Pass, ending: str) -> Decision:
@@ -285,16 +160,22 @@ def _leave(p: Pass, ending: str) -> Decision:
 
 
 def _stop(p: Pass) -> Decision:
+    power = p.instance.power
     ending = p.op.ending or changed_mind(p)
-    if p.instance.power is Power.STOPPED:
-        if ending:
-            return _leave(p, ending)
-        return _enter_replace(p)
+    if power is Power.STOPPED:
+        return _leave(p, ending) if ending else _enter_replace(p)
+    if ending is None and _stop_given_up(p):
+        ending = ENDING_STOP_TIMED_OUT
     if ending:
         return _unstop(p, ending)
-    if p.instance.power is Power.RUNNING:
-        return _send_stop(p)
-    if p.instance.power is Power.STOPPING and _stop_timed_out(p):
+    if power is Power.UNKNOWN:
+        return p.say(
+            Reason.INSTANCE_NOT_UNDERSTOOD,
+            f"{p.id} is in a state that this version does not know ({p.instance.status}), while it "
+            f"is being stopped for plan {p.op.plan_id}. Nothing is done until it is Running or "
+            "Stopped: look at it in the ECS console.",
+        )
+    if power is Power.RUNNING or (power is Power.STOPPING and _stop_timed_out(p)):
         return _send_stop(p)
     return p.say(Reason.STOPPING, _stop_text(p))
 
@@ -303,27 +184,31 @@ def _stop_timed_out(p: Pass) -> bool:
     return p.now >= p.op.step_at + p.op.inputs.stop_timeout
 
 
+def _stop_given_up(p: Pass) -> bool:
+    """Whether the time for the stop is over: a stop that is to be forced then gets it once more."""
+    inputs = p.op.inputs
+    patience = 2 if inputs.force_stop is ForceStop.AFTER_TIMEOUT else 1
+    return p.now >= p.op.step_at + patience * inputs.stop_timeout
+
+
 def _unstop(p: Pass, ending: str) -> Decision:
-    """Not wanted any more while stopping: over when seen Running for good, or stopped and started."""
+    """Not wanted any more while stopping: over when running for good, or stopped and started."""
     op = p.op if p.op.ending else p.op.replace(ending=ending)
     p = p.with_op(op)
     last = op.last_try_at or op.step_at
-    settled = op.tries == 0 or op.outcome is Outcome.REFUSED or p.now >= last + STOP_SETTLES
+    settled = op.outcome in (None, Outcome.REFUSED) or p.now >= last + STOP_SETTLES
     if p.instance.power is Power.RUNNING and settled:
         return _finish(p.with_op(enter(op, Step.FINISH, p.now)))
     return p.say(
         Reason.GIVING_BACK,
-        f"Plan {op.plan_id} is not carried out ({ending}). The machine is {p.instance.status}; "
-        "this ends when it is running for good.",
+        f"Plan {op.plan_id} is not carried out ({op.ending}). This ends when {p.id} is seen "
+        f"running for good, or has stopped and is started again.{error_text(op)}",
     )
 
 
 def _send_stop(p: Pass) -> Decision:
-    op, policy = p.op, p.op.inputs.force_stop
-    timed_out = _stop_timed_out(p)
-    if timed_out and policy is ForceStop.NEVER:
-        return _unstop(p, ENDING_STOP_TIMED_OUT)
-    force = policy is ForceStop.ALWAYS or timed_out
+    op = p.op
+    force = op.inputs.force_stop is ForceStop.ALWAYS or _stop_timed_out(p)
     if op.last_try_at is not None and p.now < op.last_try_at + _stop_pause(op):
         return p.say(Reason.STOPPING, _stop_text(p))
     sent = op.replace(
@@ -347,16 +232,8 @@ def _stop_text(p: Pass) -> str:
     by = p.op.step_at + p.op.inputs.stop_timeout
     return (
         f"Stopping {p.id} for plan {p.op.plan_id} ({p.op.inputs.stopped_mode}); it may take until "
-        f"{by:%Y-%m-%dT%H:%M:%SZ}.{_error_text(p.op)}"
+        f"{by:%Y-%m-%dT%H:%M:%SZ}.{error_text(p.op)}"
     )
-
-
-def _error_text(op: Operation) -> str:
-    error = op.last_error
-    if error is None:
-        return ""
-    request = f", request ID {error.request_id}" if error.request_id else ""
-    return f" Last answer of ECS: {error.code}: {error.message or ''}{request}."
 
 
 # -- Replace ----------------------------------------------------------------------------------
@@ -364,22 +241,18 @@ def _error_text(op: Operation) -> str:
 
 def _enter_replace(p: Pass) -> Decision:
     op = enter(p.op, Step.REPLACE, p.now).replace(
-        outcome=None,
         last_error=None,
         give_back_by=p.now + p.op.inputs.give_back_after,
     )
-    p = p.with_op(op)
-    if p.observed.system_disks is None:
-        return _ask(p.subject, Look(fresh=True, disks=DiskLook.KNOWN), p.now)
-    return _replace(p)
+    return _replace(p.with_op(op))
 
 
 def _replace(p: Pass) -> Decision:
     op, disk = p.op, p.observed.system_disk
     if p.observed.system_disks is None:
-        return _ask(p.subject, Look(fresh=True, disks=DiskLook.KNOWN), p.now)
+        return ask(p.subject, Look(fresh=True, disks=DiskLook.KNOWN))
     if disk is not None and disk.disk_id != op.old_disk_id:
-        if op.first_try_at is None and op.attempt == 1:
+        if op.outcome is None:  # nothing was ever sent: it was somebody else
             return _leave(p, ENDING_WORLD_CHANGED)
         return _verify(p.with_op(accepted(op, disk.disk_id, p.now)))
     if op.outcome is Outcome.UNKNOWN:
@@ -393,7 +266,7 @@ def _find_out(p: Pass, disk: Disk | None) -> Decision:
     quiet = disk is not None and not p.instance.locks and disk.status == "In_use"
     if quiet and _may_send_again(p):
         if op.inputs.password_secret_ref is not None and p.observed.secret is None:
-            return _ask(p.subject, Look(secret=True), p.now)
+            return ask(p.subject, Look(secret=True))
         if _secret_unchanged(p):
             return _send_replace(p, backoff(op.tries))
     if not quiet:
@@ -407,14 +280,18 @@ def _find_out(p: Pass, disk: Disk | None) -> Decision:
 
 
 def _may_send_again(p: Pass) -> bool:
-    op = p.op
-    mismatch = op.last_error is not None and op.last_error.code in TOKEN_MISMATCH
+    """Whether the same request may go out once more: it can only tell, or do what was meant.
+
+    Not after an answer that blames the token, or a state that the first try may have caused.
+    """
+    op, error = p.op, p.op.last_error
     young = op.first_try_at is not None and p.now < op.first_try_at + TOKEN_LIFE
-    return young and not mismatch and _granted(p)
+    blamed = error is not None and (error.code in TOKEN_MISMATCH or error.class_ is ErrorClass.WAIT)
+    return young and not blamed and p.instance.power is Power.STOPPED and granted(p)
 
 
 def _secret_unchanged(p: Pass) -> bool:
-    """Whether the login Secret is still the one of the intent: else the request would be another."""
+    """Whether the login Secret is still the intent's: else the request would be another."""
     ref, look = p.op.inputs.password_secret_ref, p.observed.secret
     if ref is None:
         return True
@@ -426,7 +303,7 @@ def _wait_unknown(p: Pass) -> Decision:
         Reason.OUTCOME_UNKNOWN,
         f"ReplaceSystemDisk was sent for plan {p.op.plan_id} and its outcome is not known yet. "
         f"Disk and locks of {p.id} are watched; nothing else is tried until it is."
-        f"{_error_text(p.op)}",
+        f"{error_text(p.op)}",
         look_again=timedelta(seconds=5),
     )
 
@@ -446,7 +323,7 @@ def _ask_to_replace(p: Pass, disk: Disk | None) -> Decision:
         return p.say(Reason.REPLACING, _replace_text(p))
     if op.inputs.password_secret_ref is not None:
         if p.observed.secret is None:
-            return _ask(p.subject, Look(secret=True), p.now)
+            return ask(p.subject, Look(secret=True))
         if p.observed.secret.state is not SecretState.OK:
             return p.say(
                 Reason.REPLACING,
@@ -461,12 +338,13 @@ def _send_replace(p: Pass, pause: timedelta) -> Decision:
     due = op.last_try_at + pause if op.last_try_at is not None else p.now
     if p.now < due:
         reason = Reason.OUTCOME_UNKNOWN if op.outcome is Outcome.UNKNOWN else Reason.REPLACING
-        return p.say(reason, _replace_text(p), look_again=due - p.now)
+        return p.say(reason, _replace_text(p), look_again=_until(p, due))
     sent = _with_secret(p).replace(
         tries=op.tries + 1,
         outcome=Outcome.UNKNOWN,
         first_try_at=op.first_try_at or p.now,
         last_try_at=p.now,
+        last_error=op.last_error if op.first_try_at else None,
     )
     return p.with_op(sent).say(
         Reason.REPLACING,
@@ -475,8 +353,14 @@ def _send_replace(p: Pass, pause: timedelta) -> Decision:
     )
 
 
+def _until(p: Pass, due: datetime) -> timedelta:
+    """Return the time until `due`, and not past the deadline for giving the machine back."""
+    by = p.op.give_back_by
+    return (min(due, by) if by is not None and p.now < by else due) - p.now
+
+
 def _with_secret(p: Pass) -> Operation:
-    """Return the operation with the Secret's present version in its inputs: the one it will send."""
+    """Return the operation with the Secret's present version, which it will send, as input."""
     ref, look = p.op.inputs.password_secret_ref, p.observed.secret
     if ref is None or look is None:
         return p.op
@@ -490,7 +374,7 @@ def _replace_text(p: Pass) -> str:
     by = f" It is given back at {op.give_back_by:%Y-%m-%dT%H:%M:%SZ}." if op.give_back_by else ""
     return (
         f"Replacing system disk {op.old_disk_id} of {p.id} by one of {op.inputs.size} GiB from "
-        f"{source} (plan {op.plan_id}, attempt {op.attempt}).{by}{_error_text(op)}"
+        f"{source} (plan {op.plan_id}, attempt {op.attempt}).{by}{error_text(op)}"
     )
 
 
@@ -500,7 +384,7 @@ def _replace_text(p: Pass) -> str:
 def _verify(p: Pass) -> Decision:
     op, disk = p.op, p.observed.system_disk
     if p.observed.system_disks is None:
-        return _ask(p.subject, Look(fresh=True, disks=DiskLook.KNOWN), p.now)
+        return ask(p.subject, Look(fresh=True, disks=DiskLook.KNOWN))
     overdue = p.now >= op.step_at + VERIFY_OVERDUE
     forbidding = sorted(k.reason for k in p.instance.locks if k.reason.lower() in FORBIDDING_LOCKS)
     if forbidding:
@@ -511,7 +395,7 @@ def _verify(p: Pass) -> Decision:
             done = op.replace(new_disk_id=disk.disk_id)
             return _start(p.with_op(enter(done, Step.START, p.now)))
     elif in_place and overdue and not p.instance.locks:
-        return _leave(p, ENDING_NO_NEW_DISK)
+        return _leave(p.with_op(op.replace(new_disk_id=None)), ENDING_NO_NEW_DISK)
     text = (
         f"ECS accepted the replacement of {op.old_disk_id}; waiting until new disk "
         f"{op.new_disk_id} is in use and the old one is gone."
@@ -554,7 +438,8 @@ def _wants_start(op: Operation) -> bool:
 
 def _start(p: Pass) -> Decision:
     op, power = p.op, p.instance.power
-    if not _wants_start(op) or power is Power.RUNNING:
+    may = op.stopped_by_us or granted(p)
+    if not (may and _wants_start(op)) or power is Power.RUNNING:
         return _finish(p.with_op(enter(op, Step.FINISH, p.now)))
     forbidding = sorted(k.reason for k in p.instance.locks if k.reason.lower() in FORBIDDING_LOCKS)
     if forbidding and power is Power.STOPPED:
@@ -565,24 +450,31 @@ def _start(p: Pass) -> Decision:
         due = op.last_try_at + _start_pause(op)
         if p.now < due:
             return p.say(_start_reason(p), _start_text(p), look_again=min(due - p.now, POLL))
-    sent = op.replace(tries=op.tries + 1, last_try_at=p.now)
+    sent = op.replace(tries=op.tries + 1, last_try_at=p.now, outcome=Outcome.UNKNOWN)
     p = p.with_op(sent)
     return p.say(_start_reason(p), _start_text(p), action=StartInstance(p.id))
 
 
 def _start_pause(op: Operation) -> timedelta:
-    """Return how long to wait before the machine is asked to start again: slow where it is refused."""
+    """Return how long to wait before the next StartInstance: long where it is refused."""
     error = op.last_error
-    if error is not None and error.class_ in (ErrorClass.WAIT, ErrorClass.USER):
-        busy = error.code.startswith(("IncorrectInstanceStatus", "InstanceNotReady", "DiskError"))
-        return backoff(op.tries) if busy else backoff(op.tries, first=timedelta(seconds=15))
-    return backoff(op.tries) if error is not None else STOP_AGAIN
+    if op.outcome is not Outcome.REFUSED or error is None:
+        return STOP_AGAIN if op.outcome is not Outcome.UNKNOWN else backoff(op.tries, LOST_START)
+    busy = error.code.startswith(("IncorrectInstanceStatus", "InstanceNotReady", "DiskError"))
+    if busy or error.class_ is ErrorClass.RETRY:
+        return backoff(op.tries)
+    return backoff(op.tries, first=timedelta(seconds=15))
 
 
 def _start_reason(p: Pass) -> Reason:
     op, error = p.op, p.op.last_error
-    refused = error is not None and error.class_ is not ErrorClass.RETRY and op.tries > 1
-    if op.step is Step.START and (refused or p.now >= op.step_at + START_OVERDUE):
+    refused = (
+        op.outcome is Outcome.REFUSED
+        and error is not None
+        and error.class_ is not ErrorClass.RETRY
+        and op.tries > 1
+    )
+    if refused or p.now >= op.step_at + START_OVERDUE:
         return Reason.MACHINE_LEFT_STOPPED
     return Reason.GIVING_BACK if op.ending else Reason.STARTING
 
@@ -593,10 +485,10 @@ def _start_text(p: Pass) -> str:
         return (
             f"{p.id} was stopped by plan {op.plan_id} and does not start; it is tried again and "
             f"again. Start it by hand if you can: the operation ends when it runs."
-            f"{_error_text(op)}"
+            f"{error_text(op)}"
         )
     why = f" (not carried out: {op.ending})" if op.ending else ""
-    return f"Starting {p.id} for plan {op.plan_id}{why}.{_error_text(op)}"
+    return f"Starting {p.id} for plan {op.plan_id}{why}.{error_text(op)}"
 
 
 # -- Finish -----------------------------------------------------------------------------------
@@ -605,9 +497,9 @@ def _start_text(p: Pass) -> str:
 def _finish(p: Pass) -> Decision:
     op = p.op
     policy, new = op.auto_snapshot_policy_id, op.new_disk_id
-    if policy is None or new is None:
+    if policy is None or new is None or not granted(p):
         return close(p.subject, op, p.observed, p.now)
-    if op.step is Step.FINISH and op.last_try_at is not None:
+    if op.last_try_at is not None:
         due = op.last_try_at + backoff(op.tries)
         if p.now < due:
             return p.say(Reason.FINISHING, _finish_text(op), look_again=due - p.now)
@@ -620,5 +512,5 @@ def _finish(p: Pass) -> Decision:
 def _finish_text(op: Operation) -> str:
     return (
         f"Putting automatic snapshot policy {op.auto_snapshot_policy_id} back on disk "
-        f"{op.new_disk_id}.{_error_text(op)}"
+        f"{op.new_disk_id}.{error_text(op)}"
     )

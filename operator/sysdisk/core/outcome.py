@@ -61,14 +61,15 @@ def learn(
     """Return the operation after `answer` to `action`, whose recorded intent is `intent`.
 
     `before` is the operation without that intent: where nothing was sent, what was known of
-    earlier tries holds unchanged.
+    earlier tries of the same thing holds unchanged.
     """
+    known = _known(before, intent)
     match answer:
         case NotSent():
             return intent.replace(
-                outcome=before.outcome,
-                first_try_at=before.first_try_at,
-                last_try_at=before.last_try_at,
+                outcome=known.outcome,
+                first_try_at=known.first_try_at,
+                last_try_at=known.last_try_at,
             )
         case Accepted(request_id=request_id):
             told = _told(intent, request_id)
@@ -78,15 +79,28 @@ def learn(
             assert_never(answer)
     match action:
         case ReplaceSystemDisk():
-            return _replace(told, before, instance_id, answer, now)
+            return _replace(told, known, instance_id, answer, now)
         case StopInstance():
-            return _stop(told, answer)
+            return _stop(told, known, answer)
         case StartInstance():
-            return told
+            return _start(told, answer)
         case ApplyAutoSnapshotPolicy():
             return _policy(told, answer)
         case _:
             assert_never(action)
+
+
+def _known(before: Operation, intent: Operation) -> Operation:
+    """Return `before` as far as it tells of the very thing that `intent` tries.
+
+    The outcome of the stop says nothing about the replacement that the same pass goes on to, nor
+    that of a token, found to have done nothing, about the next one.
+    """
+    if before.step is not intent.step:
+        return before.replace(outcome=None, first_try_at=None, last_try_at=None)
+    if before.client_token != intent.client_token:
+        return before.replace(outcome=Outcome.REFUSED, first_try_at=None, last_try_at=None)
+    return before
 
 
 def last_error(failure: Failure) -> LastError:
@@ -105,16 +119,29 @@ def _told(op: Operation, request_id: str) -> Operation:
     return op.replace(request_ids=(*op.request_ids, request_id)) if request_id else op
 
 
-def _stop(op: Operation, answer: Answer) -> Operation:
+def _stop(op: Operation, before: Operation, answer: Answer) -> Operation:
     if isinstance(answer, Accepted):
         return op.replace(outcome=Outcome.ACCEPTED, last_error=None)
     if isinstance(answer, Unknown):
         return op.replace(outcome=Outcome.UNKNOWN)
     assert isinstance(answer, Refused)
-    settled = op.replace(outcome=Outcome.REFUSED)
+    # A refused repeat does not call an earlier stop back: that one may still come true.
+    sent = before.outcome in (Outcome.ACCEPTED, Outcome.UNKNOWN)
+    settled = op.replace(outcome=before.outcome if sent else Outcome.REFUSED)
     if answer.failure.error_class is ErrorClass.USER:
         return settled.replace(ending=op.ending or ENDING_REFUSED)
     return settled
+
+
+def _start(op: Operation, answer: Answer) -> Operation:
+    """Keep an accepted start's error: it is why the operation ended, not about the start."""
+    match answer:
+        case Accepted():
+            return op.replace(outcome=Outcome.ACCEPTED)
+        case Refused():
+            return op.replace(outcome=Outcome.REFUSED)
+        case _:
+            return op.replace(outcome=Outcome.UNKNOWN)
 
 
 def _policy(op: Operation, answer: Answer) -> Operation:
@@ -140,7 +167,9 @@ def _replace(
     doubt = before.outcome is Outcome.UNKNOWN
     if failure.code in TOKEN_IN_FLIGHT or failure.code in TOKEN_MISMATCH:
         return op.replace(outcome=Outcome.UNKNOWN)
-    if doubt and (failure.error_class is ErrorClass.RETRY or failure.code.startswith(_AT_THE_GATE)):
+    if doubt and (
+        failure.error_class is not ErrorClass.USER or failure.code.startswith(_AT_THE_GATE)
+    ):
         return op.replace(outcome=Outcome.UNKNOWN)
     settled = op.replace(outcome=Outcome.REFUSED, outcome_at=now, unlocked_since=None)
     match failure.error_class:
@@ -155,7 +184,11 @@ def _replace(
 def accepted(op: Operation, new_disk_id: str, now: datetime) -> Operation:
     """Return `op` with its replacement known to have happened: on to Verify."""
     return enter(op, Step.VERIFY, now).replace(
-        new_disk_id=new_disk_id, outcome=Outcome.ACCEPTED, outcome_at=now, unlocked_since=None
+        new_disk_id=new_disk_id,
+        outcome=Outcome.ACCEPTED,
+        outcome_at=now,
+        unlocked_since=None,
+        ending=None,
     )
 
 
@@ -181,6 +214,7 @@ def enter(op: Operation, step: Step, now: datetime) -> Operation:
         step_at=now,
         tries=0,
         last_try_at=None,
+        outcome=None,
         last_error=None if done else op.last_error,
         steps=(*op.steps, taken),
     )
@@ -191,6 +225,7 @@ def is_news(intent: Operation, learned: Operation, action: EcsWrite) -> bool:
 
     That a stop or a start was accepted shows by itself at the next look.
     """
-    if isinstance(action, StopInstance | StartInstance) and learned.last_error is None:
-        return False
-    return learned.replace(request_ids=()) != intent.replace(request_ids=())
+    unsaid: dict[str, object] = {"request_ids": ()}
+    if isinstance(action, StopInstance | StartInstance):
+        unsaid |= {"outcome": None}
+    return learned.replace(**unsaid) != intent.replace(**unsaid)

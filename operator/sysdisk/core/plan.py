@@ -34,7 +34,7 @@ def make_plan(
     data_disk_ids: Sequence[str],
     now: datetime,
 ) -> Plan:
-    """Return the plan for `found` (or for a trigger); what was recorded of the same plan is kept."""
+    """Return the plan for `found` (or a trigger); what is recorded of the same plan is kept."""
     made = Plan(
         id=plan_id_of(
             inputs,

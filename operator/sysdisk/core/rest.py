@@ -12,7 +12,7 @@ from typing import Final
 
 from sysdisk.api.conditions import Extra, Kind
 from sysdisk.api.meta import ANNOTATION_PROTECT, ANNOTATION_RETRY, ANNOTATION_SUSPEND
-from sysdisk.api.reasons import Reason
+from sysdisk.api.reasons import Reason, reason_of
 from sysdisk.api.spec import DriftPolicy, ForceStop
 from sysdisk.api.status import (
     Operation,
@@ -39,7 +39,7 @@ from sysdisk.core.plan import make_plan
 from sysdisk.core.policy import effective, not_yet_supported
 from sysdisk.core.preflight import Fault, faults, needed_looks, summary
 from sysdisk.core.tokens import client_token
-from sysdisk.core.verdict import verdict, with_sight, without_sight
+from sysdisk.core.verdict import steady, verdict, with_sight, without_sight
 from sysdisk.core.wanted import (
     Difference,
     baseline,
@@ -161,15 +161,14 @@ def _not_ready(subject: Subject, account: AccountLook, why: str, now: datetime) 
         and ready.status == "True"
         and subject.status.observed_generation == subject.generation
     ):
-        return Decision(Nothing(), subject.status, Reason(ready.reason), timedelta(seconds=30))
-    return verdict(
-        subject,
-        subject.status,
-        Reason.ACCOUNT_NOT_READY,
+        reason = reason_of(ready, Reason.ACCOUNT_NOT_READY)
+        return Decision(Nothing(), subject.status, reason, timedelta(seconds=30))
+    text = (
         f"EcsAccount {account.name} is not ready: {why or 'see its Ready condition'}. "
-        "It goes on by itself when the account is.",
-        now,
+        "It goes on by itself when the account is."
     )
+    reason = Reason.ACCOUNT_NOT_READY
+    return verdict(subject, subject.status, reason, steady(subject, text), now)
 
 
 def _not_found(subject: Subject, account: AccountLook, now: datetime) -> Decision:
@@ -203,8 +202,8 @@ def _owned(subject: Subject, owner: Claim, now: datetime) -> Decision:
         subject,
         without_sight(subject.status),
         Reason.INSTANCE_OWNED,
-        f"Instance {subject.spec.instance_id} is already kept by {who}; one instance has one owner. "
-        "Delete one of the two; this one takes over when the other is gone.",
+        f"Instance {subject.spec.instance_id} is already kept by {who}; one instance has one "
+        "owner. Delete one of the two; this one takes over when the other is gone.",
         now,
     )
 
@@ -299,7 +298,7 @@ def _right(
     now: datetime,
 ) -> Decision:
     was = status.settled
-    login = was.login if was is not None and was.login else login_hash(subject.spec)
+    login = was.login if was is not None and was.login else login_hash(subject.spec.login)
     settled = Settled(inputs=target, at=now, login=login)
     if was is not None and was.replace(at=now) == settled:
         settled = was
@@ -336,7 +335,7 @@ def _login_pending(subject: Subject, status: SystemDiskSpecStatus, instance: Ins
     if login and login.key_pair_name and login.key_pair_name != instance.key_pair_name:
         return True
     settled = status.settled
-    return settled is not None and settled.login not in (None, login_hash(subject.spec))
+    return settled is not None and settled.login not in (None, login_hash(subject.spec.login))
 
 
 def _drift_extras(found: tuple[Difference, ...]) -> tuple[Extra, ...]:
@@ -412,8 +411,8 @@ def _due(
 
 
 def _retried(subject: Subject, plan: Plan) -> Plan:
-    """Return `plan` unspent where somebody asks for exactly this one to be tried once more."""
-    if not plan.spent or subject.annotations.get(ANNOTATION_RETRY) != plan.id:
+    """Return `plan` unspent and rested where somebody asks for exactly this one once more."""
+    if subject.annotations.get(ANNOTATION_RETRY) != plan.id:
         return plan
     return plan.replace(spent=False, spent_reason=None, rest_until=None, rounds=0)
 
@@ -555,7 +554,7 @@ def _begin(due: Due) -> Decision:
 def _intent(due: Due, op: Operation, action: Action, reason: Reason, message: str) -> Decision:
     return verdict(
         due.subject,
-        due.status.replace(operation=op),
+        due.status.replace(operation=op, plan=due.plan.replace(last_error=None)),
         reason,
         message,
         due.now,

@@ -1,4 +1,4 @@
-"""The sizes that a system disk may have, by category. Source: ECS ReplaceSystemDisk, SystemDisk.Size."""
+"""The sizes that a system disk may have. Source: ECS ReplaceSystemDisk, SystemDisk.Size."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from sysdisk.api.conditions import Kind
 from sysdisk.api.reasons import Reason
 from sysdisk.api.status import ErrorClass, LastError, Operation, Outcome, Step
+from sysdisk.core.ending import with_cause
 from sysdisk.core.model import SETTLE, Decision, Event, Subject
 from sysdisk.core.verdict import verdict
 
@@ -15,7 +16,7 @@ def tell(
     subject: Subject, reason: Reason, intent: Operation, learned: Operation, now: datetime
 ) -> Decision:
     """Return the decision that records `learned`, which an answer made of `intent`."""
-    status = subject.status.replace(operation=learned)
+    status = with_cause(subject.status, intent, learned).replace(operation=learned)
     if learned.step is Step.VERIFY and intent.step is not Step.VERIFY:
         return verdict(
             subject,
@@ -27,12 +28,12 @@ def tell(
             look_again=SETTLE,
         )
     error = learned.last_error
-    if error is None:
+    where = _reason(reason, learned)
+    if error is None or (learned.request_ids == intent.request_ids and error == intent.last_error):
         ready = subject.status.condition(Kind.READY)
         return verdict(
-            subject, status, reason, ready.message if ready else "", now, look_again=SETTLE
+            subject, status, where, ready.message if ready else "", now, look_again=SETTLE
         )
-    where = _reason(reason, learned)
     return verdict(
         subject,
         status,

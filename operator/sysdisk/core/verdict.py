@@ -1,20 +1,22 @@
-"""From a finding to a decision: the status as it will be recorded, its conditions and its events."""
+"""From a finding to a decision: the status to record, its conditions and its events."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Final
 
 from sysdisk.api.conditions import Extra, Kind, conditions
 from sysdisk.api.reasons import Reason, Standing, phase, standing
-from sysdisk.api.status import OperationLock, SystemDiskSpecStatus
+from sysdisk.api.status import OperationLock, Plan, SystemDiskSpecStatus
 from sysdisk.core.model import RESYNC, Action, Decision, Event, Nothing, Subject
 from sysdisk.core.world import Disk, Instance
 
 _SHOUTED: Final = frozenset({Reason.OUTCOME_UNKNOWN, Reason.VERIFY_OVERDUE, Reason.GIVING_BACK})
 """Reasons that are under way, and still a person should hear of."""
 
+_REQUEST: Final = re.compile(r" \(request ID [^)]*\)")
 _FIRST_RETRY: Final = timedelta(seconds=5)
 
 
@@ -64,6 +66,17 @@ def _pause(subject: Subject, reason: Reason, now: datetime) -> timedelta:
     return min(max((now - since) / 2, _FIRST_RETRY), RESYNC)
 
 
+def steady(subject: Subject, message: str) -> str:
+    """Return `message`, or what is recorded where only a request ID tells them apart.
+
+    Each failed call has another one: to tell every one of them would write without end.
+    """
+    was = subject.status.condition(Kind.READY)
+    if was is not None and _REQUEST.sub("", was.message) == _REQUEST.sub("", message):
+        return was.message
+    return message
+
+
 def with_sight(
     status: SystemDiskSpecStatus, instance: Instance, disk: Disk | None, now: datetime
 ) -> SystemDiskSpecStatus:
@@ -89,7 +102,22 @@ def with_sight(
 
 
 def without_sight(status: SystemDiskSpecStatus) -> SystemDiskSpecStatus:
-    """Return `status` without anything seen of an instance: it may not be shown."""
+    """Return `status` without anything seen of an instance: it may not be shown.
+
+    Of a plan it stays whether it was tried: an instance that comes back is no reason to try again.
+    """
+    plan = status.plan
+    if plan is not None:
+        plan = Plan(
+            id=plan.id,
+            made_at=plan.made_at,
+            generation=plan.generation,
+            rounds=plan.rounds,
+            rest_until=plan.rest_until,
+            spent=plan.spent,
+            spent_reason=plan.spent_reason,
+        )
+    tried = plan is not None and (plan.spent or plan.rounds > 0)
     return status.replace(
         disk_id=None,
         previous_disk_id=None,
@@ -99,5 +127,5 @@ def without_sight(status: SystemDiskSpecStatus) -> SystemDiskSpecStatus:
         locked=None,
         operation_locks=(),
         observed_at=None,
-        plan=None,
+        plan=plan if tried else None,
     )

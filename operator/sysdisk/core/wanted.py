@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from sysdisk.api.meta import ANNOTATION_REPLACE
-from sysdisk.api.spec import SystemDiskSpecSpec
+from sysdisk.api.spec import Login, PasswordSecretRef, SystemDiskSpecSpec
 from sysdisk.api.status import (
     TRIGGERS_LIMIT,
     FrozenSecretRef,
@@ -26,6 +26,9 @@ from sysdisk.core.tokens import inputs_hash, plan_id
 from sysdisk.core.world import Disk, Image, Instance
 
 TRIGGER_TEXT: Final = 120
+DATA_DISKS: Final = 64
+"""How many data disks the record holds: a plan ID counts no more, so that it recomputes."""
+
 _NOT_SENT: Final = (
     "generation",
     "hash",
@@ -62,9 +65,19 @@ def target_hash(spec: SystemDiskSpecSpec, image_id: str | None) -> str:
     )
 
 
-def login_hash(spec: SystemDiskSpecSpec) -> str:
-    """Return the hash of the declared login: names only."""
-    return inputs_hash(spec.login.to_api() if spec.login else {})
+def login_hash(login: Login | None) -> str:
+    """Return the hash of a declared login: names only."""
+    return inputs_hash(login.to_api() if login else {})
+
+
+def frozen_login(inputs: OperationInputs) -> Login:
+    """Return the login that `inputs` were frozen from; a kept key pair was not declared."""
+    ref = inputs.password_secret_ref
+    return Login(
+        password_secret_ref=PasswordSecretRef(name=ref.name, key=ref.key) if ref else None,
+        password_inherit=inputs.password_inherit,
+        key_pair_name=None if inputs.key_pair_kept else inputs.key_pair_name,
+    )
 
 
 def differences(
@@ -103,7 +116,8 @@ def _encryption_differences(spec: SystemDiskSpecSpec, disk: Disk) -> Iterable[Di
 
 
 def _kept(value: str) -> str:
-    if len(value) <= TRIGGER_TEXT:
+    """Return `value` as it is recorded: short and on one line, for values are joined by breaks."""
+    if len(value) <= TRIGGER_TEXT and "\n" not in value:
         return value
     return f"sha256:{hashlib.sha256(value.encode()).hexdigest()}"
 
@@ -126,7 +140,7 @@ def due_trigger(subject: Subject) -> str | None:
 
 
 def with_trigger(subject: Subject, trigger: str | None) -> tuple[str, ...]:
-    """Return `status.triggers` after `trigger` was acted upon: the last 10, values in force kept."""
+    """Return `status.triggers` after `trigger` was acted upon: the last 10, those in force kept."""
     seen = list(baseline(subject))
     seen += [v for v in (trigger or "").split("\n") if v and v not in seen]
     in_force = set(trigger_values(subject))
@@ -223,7 +237,7 @@ def _kept_key_pair(subject: Subject, image: Image | None, instance: Instance) ->
 
 
 def sent_inputs(inputs: OperationInputs) -> dict[str, Any]:
-    """Return what of `inputs` makes the replacement what it is: without power, and Secret versions."""
+    """Return what of `inputs` makes the replacement: without power, and Secret versions."""
     sent = {k: v for k, v in inputs.to_api().items() if k not in _NOT_SENT}
     if inputs.password_secret_ref is not None:
         ref = inputs.password_secret_ref
@@ -247,5 +261,5 @@ def plan_id_of(
         disk_id=disk_id,
         image_id=image_id,
         size=size,
-        data_disk_ids=list(data_disk_ids),
+        data_disk_ids=sorted(data_disk_ids)[:DATA_DISKS],
     )

@@ -1,4 +1,4 @@
-"""What the cloud and the cluster look like, as frozen values: the facts that `decide` reasons about.
+"""What the cloud and the cluster look like, as frozen values: the facts of a decision.
 
 Nothing here knows how a fact was come by. `None` always means *not looked at*, never *not there*:
 absence has a value of its own, so that a rule can tell ignorance from knowledge and ask for a look.
@@ -104,7 +104,7 @@ class Disk:
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """One image; `found=False` says that ECS knows no such image here. Source: ECS DescribeImages."""
+    """One image; `found=False`: ECS knows no such image here. Source: ECS DescribeImages."""
 
     image_id: str
     found: bool = True
@@ -167,7 +167,7 @@ class SecretState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SecretLook:
-    """A login Secret as far as a decision may know it: its identity and its faults, never its value."""
+    """A login Secret as far as a decision may know it: identity and faults, never the value."""
 
     state: SecretState
     uid: str = ""

@@ -1,0 +1,90 @@
+"""One look at one operation: what every step of it knows, and how it says what it does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from sysdisk.api.conditions import Kind
+from sysdisk.api.reasons import Reason, reason_of
+from sysdisk.api.status import Operation, SystemDiskSpecStatus
+from sysdisk.core.ending import with_cause
+from sysdisk.core.model import POLL, Action, Decision, Look, Subject
+from sysdisk.core.tokens import client_token
+from sysdisk.core.verdict import verdict, with_sight
+from sysdisk.core.wanted import plan_id_of
+from sysdisk.core.world import Instance, Observed
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """One look at one operation."""
+
+    subject: Subject
+    op: Operation
+    observed: Observed
+    instance: Instance
+    now: datetime
+
+    @property
+    def id(self) -> str:
+        return self.instance.instance_id
+
+    def with_op(self, op: Operation) -> Pass:
+        return replace(self, op=op)
+
+    @property
+    def status(self) -> SystemDiskSpecStatus:
+        """The status with the operation as it stands. Power alone is no reason to write."""
+        base = self.subject.status
+        seen = with_sight(base, self.instance, self.observed.system_disk, self.now)
+        same = seen.replace(instance_status=base.instance_status, observed_at=base.observed_at)
+        if same == base and base.instance_status is not None:
+            seen = base
+        return with_cause(seen, self.subject.status.operation, self.op).replace(operation=self.op)
+
+    def say(
+        self,
+        reason: Reason,
+        message: str,
+        *,
+        action: Action | None = None,
+        look_again: timedelta = POLL,
+    ) -> Decision:
+        return verdict(
+            self.subject,
+            self.status,
+            reason,
+            message,
+            self.now,
+            action=action,
+            look_again=look_again,
+        )
+
+
+def believed(op: Operation, instance_id: str) -> bool:
+    """Whether plan ID and token recompute from the rest of the record: else it is not ours."""
+    plan = plan_id_of(
+        op.inputs,
+        instance_id=instance_id,
+        disk_id=op.old_disk_id,
+        image_id=op.from_image_id or "",
+        size=op.from_size or 0,
+        data_disk_ids=op.data_disk_ids,
+    )
+    token = client_token(instance_id, op.old_disk_id, op.plan_id, op.attempt)
+    return plan == op.plan_id and token == op.client_token
+
+
+def error_text(op: Operation) -> str:
+    error = op.last_error
+    if error is None:
+        return ""
+    request = f", request ID {error.request_id}" if error.request_id else ""
+    return f" Last answer of ECS: {error.code}: {error.message or ''}{request}."
+
+
+def ask(subject: Subject, look: Look) -> Decision:
+    """Return the question `look`; nothing is recorded for it."""
+    reason = reason_of(subject.status.condition(Kind.READY), Reason.OBSERVING)
+    return Decision(look, subject.status, reason, POLL)
