@@ -8,6 +8,7 @@ from collections import Counter
 
 import pytest
 
+from sysdisk.ecs.clock import Clock
 from sysdisk.ecs.errors import EcsError, NoAnswer, Refusal, Throttled
 from sysdisk.ecs.failures import refusal
 from sysdisk.ecs.inventory import Disks, Inventory
@@ -65,13 +66,13 @@ async def test_a_hundred_ids_give_a_hundred_instances_and_not_the_default_ten():
 
 async def test_a_thousand_at_rest_cost_ten_requests_of_each_kind_an_interval():
     lab = Lab(1000)
-    inventory = lab.inventory(resync_interval=300.0)
+    inventory = lab.inventory(resync_interval=300.0, clock=Clock(jitter=lambda: 0.5))
     for instance_id in lab.ids:
         inventory.register(instance_id)
     await look_at_all(inventory, lab.ids)
     lab.forget_requests()
     inventory.start()
-    await asyncio.sleep(299)  # between 270 and 300 comes one sweep
+    await asyncio.sleep(299)  # one sweep comes after 285
     assert lab.transport.counts == {"DescribeInstances": 10, "DescribeDisks": 10}
     assert all(
         len(json.loads(p.get("InstanceIds", "[]"))) in (0, 100) for _, p in lab.transport.asked
@@ -261,14 +262,15 @@ async def test_a_list_that_breaks_off_between_pages_is_an_error():
 async def test_a_sweep_survives_failures_and_comes_back_sooner():
     lab = Lab(2)
     told: list[str] = []
-    inventory = lab.inventory(on_change=told.append, resync_interval=300.0)
+    clock = Clock(jitter=lambda: 0.5)
+    inventory = lab.inventory(on_change=told.append, resync_interval=300.0, clock=clock)
     for instance_id in lab.ids:
         inventory.register(instance_id)
     await look_at_all(inventory, lab.ids)
     lab.cloud.faults.drop("DescribeInstances", "before", times=2)
     lab.cloud.outside.lock(lab.ids[0], "financial")
     inventory.start()
-    await asyncio.sleep(330)  # the sweep at 270 to 300 fails, 5 s later again; 10 s later it works
+    await asyncio.sleep(330)  # the sweep after 285 fails, 5 s later again; 10 s later it works
     assert told == [lab.ids[0]]
     await inventory.close()
 
