@@ -1,12 +1,13 @@
 """A Kubernetes API for a whole test session: the embedded one, and a real one where it is found.
 
 `kube_backend` runs every test that asks for it on both. Import it into a conftest.py:
-`from tests.support.kube_fixture import kube_backend as kube_backend`.
+`from tests.support.kube_fixture import kube_backend as kube_backend`, and `kube_backends` too.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
@@ -65,22 +66,41 @@ class ServerThread:
         self.loop.close()
 
 
-@pytest.fixture(
-    scope="session",
-    params=["embedded", pytest.param("envtest", marks=pytest.mark.envtest)],
-)
-def kube_backend(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[KubeBackend]:
-    """Yield the embedded API, then a real kube-apiserver; the latter is skipped if not found."""
-    kubeconfig = tmp_path_factory.mktemp(request.param) / "kubeconfig"
-    if request.param == "embedded":
-        with ServerThread() as thread:
-            thread.server.write_kubeconfig(kubeconfig)
-            yield KubeBackend("embedded", thread.server.url, kubeconfig)
-        return
-    if find_assets() is None:
+class _Backends:
+    """Backends that are started when first asked for, and run until the session ends.
+
+    The parametrised fixture cannot hold them: in random order pytest would set it up again
+    whenever the parameter changes.
+    """
+
+    def __init__(self, directory: Path, stack: contextlib.ExitStack) -> None:
+        self._directory, self._stack = directory, stack
+        self._running: dict[str, KubeBackend] = {}
+
+    def get(self, name: str) -> KubeBackend:
+        """Return the running backend of this name."""
+        if name not in self._running:
+            kubeconfig = self._directory / name / "kubeconfig"
+            server: KubeServer | Envtest
+            if name == "embedded":
+                server = self._stack.enter_context(ServerThread()).server
+            else:
+                server = self._stack.enter_context(Envtest())
+            server.write_kubeconfig(kubeconfig)
+            self._running[name] = KubeBackend(name, server.url, kubeconfig)
+        return self._running[name]
+
+
+@pytest.fixture(scope="session")
+def kube_backends(tmp_path_factory: pytest.TempPathFactory) -> Iterator[_Backends]:
+    """Yield the backends of this session; none is started yet."""
+    with contextlib.ExitStack() as stack:
+        yield _Backends(tmp_path_factory.mktemp("kube"), stack)
+
+
+@pytest.fixture(params=["embedded", pytest.param("envtest", marks=pytest.mark.envtest)])
+def kube_backend(request: pytest.FixtureRequest, kube_backends: _Backends) -> KubeBackend:
+    """Return the embedded API, then a real kube-apiserver; the latter is skipped if not found."""
+    if request.param == "envtest" and find_assets() is None:
         pytest.skip(NO_ASSETS)
-    with Envtest() as env:
-        env.write_kubeconfig(kubeconfig)
-        yield KubeBackend("envtest", env.url, kubeconfig)
+    return kube_backends.get(request.param)

@@ -8,6 +8,7 @@ RBAC is enforced; the kubeconfig that `write_kubeconfig` writes is an administra
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import os
 import shutil
@@ -51,6 +52,10 @@ def find_assets() -> Path | None:
 
 class EnvtestError(Exception):
     """A server that did not start, with the end of its log."""
+
+
+class _EndedEarly(EnvtestError):
+    """A server that ended while it started, as it does when its port is taken."""
 
 
 class _Process:
@@ -109,7 +114,16 @@ class Envtest:
     # -- life -------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Start both servers and wait until the API is ready."""
+        """Start both servers and wait until the API is ready.
+
+        Another process may take a port between our choice and its use: tried three times.
+        """
+        for _ in range(2):
+            with contextlib.suppress(_EndedEarly):
+                return self._start()
+        return self._start()
+
+    def _start(self) -> None:
         self._directory = Path(tempfile.mkdtemp(prefix="sysdisk-envtest-"))
         try:
             self._certificates = make_certificates(self._directory)
@@ -242,7 +256,7 @@ class Envtest:
         while time.monotonic() < end:
             for process in (self._etcd, apiserver):
                 if process is not None and not process.running:
-                    raise EnvtestError(f"{process.log.stem} ended: {process.tail()}")
+                    raise _EndedEarly(f"{process.log.stem} ended: {process.tail()}")
             if all(
                 _answers(self._port, context, path)
                 for path in ("/readyz", "/api/v1/namespaces/default")

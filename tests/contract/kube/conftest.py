@@ -18,6 +18,7 @@ from tests.contract.kube.client import Api
 from tests.contract.kube.widget import CRDS, GROUP, definition
 from tests.support.kube_fixture import KubeBackend
 from tests.support.kube_fixture import kube_backend as kube_backend
+from tests.support.kube_fixture import kube_backends as kube_backends
 
 _numbers = itertools.count(1)
 
