@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,6 +34,12 @@ class Api:
 
     def __init__(self, session: aiohttp.ClientSession, base: str) -> None:
         self.session, self.base = session, base
+        self._watches: list[AsyncGenerator[Any, None]] = []
+
+    async def close(self) -> None:
+        """End the watches that a test has not read to their end."""
+        for watch in self._watches:
+            await watch.aclose()
 
     async def ask(
         self,
@@ -68,8 +74,13 @@ class Api:
             await asyncio.sleep(0.05)
         raise AssertionError(f"not in time: {path}: {answer}")
 
-    async def watch(self, path: str, query: str, accept: str = "") -> AsyncIterator[Any]:
+    def watch(self, path: str, query: str, accept: str = "") -> AsyncGenerator[Any, None]:
         """Yield the events of a watch; ends when the server ends it."""
+        stream = self._watch(path, query, accept)
+        self._watches.append(stream)
+        return stream
+
+    async def _watch(self, path: str, query: str, accept: str) -> AsyncGenerator[Any, None]:
         headers = {"Accept": accept or "application/json"}
         url = f"{self.base}{path}?watch=true&{query}"
         async with self.session.get(url, headers=headers) as response:

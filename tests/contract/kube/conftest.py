@@ -32,6 +32,7 @@ async def api(kube_backend: KubeBackend, tmp_path: Path) -> AsyncIterator[Api]:
         await client.ask("POST", CRDS, definition())
         await client.until(f"/apis/{GROUP}/v1/widgets", lambda answer: answer.code == 200)
         yield client
+        await client.close()
 
 
 def _connector(config: dict[str, Any], tmp_path: Path) -> aiohttp.TCPConnector:

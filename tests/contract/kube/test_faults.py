@@ -33,7 +33,9 @@ async def client(server: KubeServer) -> AsyncIterator[Api]:
     """Yield a client for it, with a new connection for each request."""
     connector = aiohttp.TCPConnector(force_close=True)
     async with aiohttp.ClientSession(connector=connector) as session:
-        yield Api(session, server.url)
+        made = Api(session, server.url)
+        yield made
+        await made.close()
 
 
 async def test_a_fault_answers_as_often_as_it_was_told(server: KubeServer, client: Api) -> None:
