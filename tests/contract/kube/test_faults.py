@@ -91,6 +91,16 @@ async def test_an_open_watch_is_cut_and_its_version_still_good(
             break
 
 
+async def test_a_watch_ends_when_its_client_leaves(server: KubeServer, client: Api) -> None:
+    stream = client.watch(MAPS, "allowWatchBookmarks=true")
+    async with asyncio.timeout(10):
+        await anext(stream)
+        assert server.open_watches == 1
+        await stream.aclose()
+        while server.open_watches:
+            await asyncio.sleep(0.01)
+
+
 async def test_a_restart_keeps_port_and_objects(server: KubeServer, client: Api) -> None:
     await client.ask("POST", MAPS, BODY)
     url = server.url
