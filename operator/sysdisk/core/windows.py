@@ -1,0 +1,246 @@
+"""Maintenance windows: is one open, when does the next one open, and can it hold the work?
+
+A schedule is read in its own time zone; a duration is elapsed time, so that a window of 4 h is 4 h
+long on the day that the clocks change, too. What the clocks do to an opening is what Debian's cron
+does: a fixed time in the hour that is left out opens at the jump, one in the hour that comes twice
+opens once, the first time; with `*` as hour or minute it goes by the clock. Windows that touch or
+overlap are one opening.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from itertools import islice
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from cronsim import CronSim, CronSimError
+
+from sysdisk.api.durations import format_duration
+from sysdisk.api.policy import MaintenanceWindow
+from sysdisk.api.status import HistoryEntry, Step
+
+DEFAULT_WORK: Final = timedelta(minutes=10)
+"""How long a replacement takes, from the stop to the start, until one of this instance was seen."""
+
+DEFAULT_BACKUP: Final = timedelta(minutes=20)
+"""How long a backup takes until one of this instance was seen. Source: a first snapshot of 40 GiB
+took about 20 minutes."""
+
+OPENINGS_AT_MOST: Final = 64
+"""How many openings ahead are looked at for one that can hold the work."""
+
+DAY: Final = timedelta(days=1)
+_BACKWARDS: Final = (timedelta(hours=1), DAY, timedelta(days=7))
+
+
+class WindowError(ValueError):
+    """A window that cannot be read; the text is for people and names what is wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """A window is open, and stays so `until` then (or longer than anybody asked for)."""
+
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """No window is open; the next one opens then. None: none ever does."""
+
+    next_open: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Fits:
+    """The work may begin now: it ends before `until`. None: no window, so at any time."""
+
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """The work may begin when the next window that can hold it opens."""
+
+    opens: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class TooShort:
+    """No window can ever hold the work; `longest` is the longest opening found."""
+
+    longest: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A window that was read: its cron expression, its zone, and how long it stays open."""
+
+    schedule: str
+    zone: ZoneInfo
+    duration: timedelta
+
+    def after(self, when: datetime) -> Iterator[datetime]:
+        """Yield the openings later than `when`, in UTC, until there are none."""
+        for tick in CronSim(self.schedule, when.astimezone(self.zone)):
+            opened = tick.astimezone(UTC)
+            if opened > when:  # in the hour that comes twice, cronsim may count from its first turn
+                yield opened
+
+    def latest(self, when: datetime) -> datetime | None:
+        """Return the last opening not after `when`, if the window may still be open by it."""
+        second = timedelta(seconds=1)
+        for back in sorted({min(back, self.duration) for back in _BACKWARDS}):
+            found = None
+            for opened in self.after(when - back - second):
+                if opened > when:
+                    break
+                found = opened
+            if found is not None:
+                return found
+        return None
+
+
+@lru_cache(maxsize=512)
+def read(window: MaintenanceWindow) -> Window:
+    """Return `window` understood. Raises WindowError in words for people."""
+    name = window.time_zone or "UTC"
+    try:
+        zone = ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        raise WindowError(
+            f"timeZone {name} is not known; use the name of an IANA time zone, such as "
+            "Asia/Shanghai"
+        ) from None
+    schedule = " ".join(window.schedule.split())
+    if len(schedule.split()) != 5:
+        raise WindowError(f"schedule {window.schedule!r} does not have five fields")
+    try:
+        CronSim(schedule, datetime(2000, 1, 1, tzinfo=zone))
+    except CronSimError as exc:
+        raise WindowError(
+            f"schedule {window.schedule!r} is not understood: {_in_words(exc)}"
+        ) from None
+    return Window(schedule, zone, window.duration)
+
+
+def _in_words(exc: CronSimError) -> str:
+    field = str(exc).removeprefix("Bad ").replace("-", " ")
+    return f"its {field} is out of range or misspelt"
+
+
+def faults(windows: Iterable[MaintenanceWindow]) -> tuple[str, ...]:
+    """Return what is wrong with `windows`, each in words; empty: nothing is."""
+    found = []
+    for number, window in enumerate(windows):
+        try:
+            read(window)
+        except WindowError as exc:
+            found.append(f"maintenanceWindows[{number}]: {exc}")
+    return tuple(found)
+
+
+def opening(
+    windows: Sequence[MaintenanceWindow], now: datetime, enough: timedelta = DAY
+) -> Open | Closed:
+    """Return whether a window is open at `now`, and until when; or when the next one opens.
+
+    `until` is exact up to `enough` from now. Raises WindowError.
+    """
+    known = [read(window) for window in windows]
+    until = _until(known, now, now + enough)
+    return Open(until) if until > now else Closed(_next(known, now))
+
+
+def fits(
+    windows: Sequence[MaintenanceWindow], now: datetime, need: timedelta
+) -> Fits | Waits | TooShort:
+    """Return whether work of length `need` may begin at `now`, else when, or that it never can.
+
+    Raises WindowError.
+    """
+    if not windows:
+        return Fits()
+    known = [read(window) for window in windows]
+    enough = max(need, DAY)
+    until = _until(known, now, now + enough)
+    if until > now and now + need <= until:
+        return Fits(until)
+    longest = timedelta(0)
+    for opens, closes in islice(_openings(known, max(until, now), enough), OPENINGS_AT_MOST):
+        if closes - opens >= need:
+            return Waits(opens)
+        longest = max(longest, closes - opens)
+    return TooShort(longest)
+
+
+def _openings(
+    windows: Sequence[Window], after: datetime, enough: timedelta
+) -> Iterator[tuple[datetime, datetime]]:
+    while (opens := _next(windows, after)) is not None:
+        after = _until(windows, opens, opens + enough)
+        yield opens, after
+
+
+def _next(windows: Iterable[Window], now: datetime) -> datetime | None:
+    return min((found for w in windows for found in islice(w.after(now), 1)), default=None)
+
+
+def _until(windows: Sequence[Window], now: datetime, limit: datetime) -> datetime:
+    """Return when the opening that holds `now` ends; `now` itself where none does."""
+    until = now
+    while until < limit:
+        ends = [opened + w.duration for w in windows if (opened := w.latest(until)) is not None]
+        further = max(ends, default=until)
+        if further <= until:
+            break
+        until = further
+    return until
+
+
+# -- how long the work takes ------------------------------------------------------------------
+
+
+def time_needed(history: Sequence[HistoryEntry], *, backup: bool) -> timedelta:
+    """Return how long the next replacement will take: the median of the earlier ones, else a
+    default; the backup, where one is to be made, is judged by itself."""
+    work = [
+        sum(taken.seconds for taken in entry.steps if taken.step is not Step.BACKUP)
+        for entry in history
+        if entry.new_disk_id
+    ]
+    saved = [
+        taken.seconds
+        for entry in history
+        if entry.snapshot_id
+        for taken in entry.steps
+        if taken.step is Step.BACKUP
+    ]
+    need = _median(work, DEFAULT_WORK)
+    return need + _median(saved, DEFAULT_BACKUP) if backup else need
+
+
+def _median(seconds: Sequence[int], default: timedelta) -> timedelta:
+    return timedelta(seconds=statistics.median(seconds)) if seconds else default
+
+
+def at(when: datetime) -> str:
+    """Return an absolute time for messages, in UTC to the second."""
+    return f"{when.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def too_short_text(found: TooShort, need: timedelta) -> str:
+    """Return why no window will do, and what to do about it."""
+    length = format_duration(timedelta(seconds=round(need.total_seconds())))
+    if found.longest <= timedelta(0):
+        return "No maintenance window ever opens. Correct the schedules."
+    return (
+        f"The work takes about {length}, judged by earlier ones, and the longest maintenance "
+        f"window is {format_duration(found.longest)}. Lengthen a window, or switch the backup off "
+        "if it is what takes so long."
+    )
