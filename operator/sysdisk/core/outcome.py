@@ -223,7 +223,7 @@ def enter(op: Operation, step: Step, now: datetime) -> Operation:
 def is_news(intent: Operation, learned: Operation, action: EcsWrite) -> bool:
     """Whether `learned` must be recorded at once, or may wait for the next intent.
 
-    That a stop or a start was accepted shows by itself at the next look, and that the policy was put
+    That a stop or a start was accepted shows by itself at the next look; that the policy was put
     back is recorded with the end, which comes next.
     """
     unsaid: dict[str, object] = {"request_ids": ()}
