@@ -1,6 +1,6 @@
 """Values for the tests of the core: a spec, what is seen, what is recorded, with short names.
 
-Everything is complete unless a test says otherwise: the instance exists, runs, is granted, and every
+Everything is complete unless a test says otherwise: the instance is there, runs, is granted, every
 look has been taken, so that a decision needs to ask nothing. Times count from `NOW`.
 """
 
@@ -28,6 +28,7 @@ from sysdisk.core.world import (
     Observed,
     SecretLook,
     SecretState,
+    Supply,
 )
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -115,6 +116,9 @@ def seen(power: str = "Running", **fields: Any) -> Observed:
         "key_pairs": (("ops", True),),
         "default_encryption": False,
         "snapshot_running": False,
+        "in_transfer": False,
+        "supply": Supply("", "t"),
+        "cpu_architecture": "X86",
     }
     return Observed(**{**complete, **given})
 
@@ -162,7 +166,7 @@ def under_way(
     world: Observed | None = None,
     **fields: Any,
 ) -> Subject:
-    """Return a subject whose operation, begun at `NOW`, is in `step`, with `fields` of it changed."""
+    """Return a subject with an operation begun at `NOW`, in `step`, with `fields` of it."""
     begun, decision = opened(wanting or subject(), world)
     op = begun.status.operation
     assert op is not None
