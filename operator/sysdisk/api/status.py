@@ -137,7 +137,12 @@ class Plan(ApiModel):
         Word, described("Versioned hash over the wanted inputs and the world that was seen.")
     ]
     made_at: Annotated[Time, described("When this plan was first made.")]
-    expires_at: Annotated[Time | None, described("When its approval lapses.")] = None
+    approved_by: Annotated[
+        Word | None, described("Who approved it, as it was taken up from the annotations.")
+    ] = None
+    expires_at: Annotated[
+        Time | None, described("When its approval lapses: 7 days after it was taken up.")
+    ] = None
     generation: Annotated[
         int | None, described("Generation of the spec that it was made from.", minimum=0)
     ] = None
@@ -274,6 +279,16 @@ class Operation(ApiModel):
         int | None, described("Size before the replacement, in GiB.", minimum=0)
     ] = None
     snapshot_id: Annotated[Word | None, described("Backup of the old disk.")] = None
+    snapshot_token: Annotated[
+        Word | None, described("ECS ClientToken of the CreateSnapshot under way.")
+    ] = None
+    backup_days: Annotated[
+        int | None, described("Days that the backup is kept, frozen at the beginning.", minimum=1)
+    ] = None
+    backup_by: Annotated[
+        Time | None,
+        described("Until when the backup counts: the end of its window, or an hour."),
+    ] = None
     backup_skipped: Annotated[
         Message | None, described("Why there is no backup, where one was asked for.")
     ] = None
