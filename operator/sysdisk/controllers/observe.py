@@ -1,10 +1,12 @@
-"""One pass's eyes: a `Look` that the decision asked for becomes an `Observed` that has the answer."""
+"""One pass's eyes: a `Look` that the decision asked for becomes an `Observed` with the answer."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import replace
-from typing import Final
+from datetime import timedelta
+from typing import Any, Final, TypeVar
 
 from sysdisk.controllers.accounts import Accounts
 from sysdisk.controllers.logins import Login, read_login
@@ -16,6 +18,11 @@ from sysdisk.ecs.account import RegionClient
 from sysdisk.ecs.errors import EcsError
 from sysdisk.ecs.sights import Disks, Sight
 from sysdisk.kube.port import Kube
+
+T = TypeVar("T")
+
+WHOLE_SECOND: Final = timedelta(seconds=1)
+"""Recorded times are cut to it."""
 
 _DISKS: Final[Mapping[DiskLook, Disks]] = {
     DiskLook.NONE: Disks.NONE,
@@ -54,39 +61,81 @@ class Eyes:
         return observed
 
     async def look(self, subject: Subject, observed: Observed, look: Look) -> Observed:
-        """Return `observed` with what `look` asks for; `failure` set where ECS could not be asked."""
+        """Return `observed` with what `look` asks for; with `failure` if ECS could not be asked."""
         if self.region is None:
             return observed
         try:
             return await self._look(subject, observed, look, self.region)
         except EcsError as exc:
-            return replace(observed, failure=exc.failure.text())
+            return replace(observed, failure=await self._why(exc, observed.account))
 
     async def _look(
         self, subject: Subject, observed: Observed, look: Look, region: RegionClient
     ) -> Observed:
-        inventory = region.inventory
         if look.fresh or look.disks is not DiskLook.NONE or not observed.instance_seen:
             observed = await self._instance(subject, observed, look, region)
-        if look.image is not None:
-            observed = replace(
-                observed, images=(*observed.images, await inventory.image(look.image))
-            )
-        if look.family is not None:
-            observed = replace(observed, family=await inventory.family(look.family))
-        if look.key_pair is not None:
-            there = await inventory.key_pair(look.key_pair)
-            observed = replace(observed, key_pairs=(*observed.key_pairs, (look.key_pair, there)))
-        if look.default_encryption:
-            observed = replace(observed, default_encryption=await inventory.default_encryption())
-        if look.snapshot and observed.system_disk is not None:
-            running = await inventory.snapshot_running(observed.system_disk.disk_id)
-            observed = replace(observed, snapshot_running=running)
-        elif look.snapshot:
-            observed = replace(observed, snapshot_running=False)
-        if look.secret:
-            observed = replace(observed, secret=await self._secret(subject))
+        told = await asyncio.gather(*(ask for ask in self._asked(subject, observed, look, region)))
+        for fields in told:
+            observed = replace(observed, **fields)
         return observed
+
+    def _asked(
+        self, subject: Subject, observed: Observed, look: Look, region: RegionClient
+    ) -> Iterator[Awaitable[dict[str, Any]]]:
+        """Yield the questions of `look` beside the instance; each answers fields of Observed."""
+        lookups, seen = region.inventory.lookups, observed
+        instance, disk = observed.instance, observed.system_disk
+        if look.image is not None:
+            yield _told("images", lookups.image(look.image), lambda found: (*seen.images, found))
+        if look.family is not None:
+            yield _told("family", lookups.family(look.family))
+        if (pair := look.key_pair) is not None:
+            there = lookups.key_pair(pair)
+            yield _told("key_pairs", there, lambda known: (*seen.key_pairs, (pair, known)))
+        if look.default_encryption:
+            yield _told("default_encryption", lookups.default_encryption())
+        if look.snapshot:
+            running = lookups.snapshot_running(disk.disk_id) if disk else _nothing(False)
+            yield _told("snapshot_running", running)
+        if look.transfer:
+            moving = lookups.in_transfer(disk.disk_id) if disk else _nothing(False)
+            yield _told("in_transfer", moving)
+        if look.supply and instance is not None:
+            yield _told("supply", lookups.supply(instance.zone_id, instance.instance_type))
+        if look.cpu_architecture and instance is not None:
+            yield _told("cpu_architecture", lookups.cpu_architecture(instance.instance_type))
+        if look.source_disk is not None:
+            yield self._source_disk(look.source_disk, region, subject.spec.instance_id)
+        if look.secret:
+            yield _told("secret", self._secret(subject))
+
+    async def _source_disk(
+        self, disk_id: str, region: RegionClient, instance_id: str
+    ) -> dict[str, Any]:
+        sight = await region.inventory.look(instance_id, disks=Disks.NONE, expect=(disk_id,))
+        return {"source_disk": sight.disk(disk_id), "source_disk_seen": True}
+
+    async def _why(self, error: EcsError, account: AccountLook | None) -> str:
+        """Return why ECS could not be asked, with what can be done about it.
+
+        The endpoint of a region that does not exist answers nothing at all, so the account's own
+        region is asked whether there is such a region.
+        """
+        text = error.failure.text().rstrip(".")
+        spec = self._accounts.spec(account.name) if account else None
+        if account is None or spec is None or account.region_id == spec.region_id:
+            return text
+        home = self._accounts.region(account.name, spec.region_id)
+        try:
+            regions = await home.inventory.lookups.regions() if home else frozenset()
+        except EcsError:
+            return text
+        if not regions or account.region_id in regions:
+            return text
+        return (
+            f"InvalidRegionId.NotExists: ECS has no region {account.region_id} ({text}). regionId "
+            "is immutable: delete this object and create one with the right region"
+        )
 
     async def _instance(
         self, subject: Subject, observed: Observed, look: Look, region: RegionClient
@@ -94,12 +143,14 @@ class Eyes:
         op = subject.status.operation
         after = self._begun if look.fresh or observed.fresh else None
         expect = [d for d in (op.old_disk_id, op.new_disk_id) if d] if op else []
+        kind, named = _DISKS[look.disks], expect if look.disks is DiskLook.KNOWN else ()
         sight = await region.inventory.look(
-            subject.spec.instance_id,
-            begun_after=after,
-            disks=_DISKS[look.disks],
-            expect=expect if look.disks is DiskLook.KNOWN else (),
+            subject.spec.instance_id, begun_after=after, disks=kind, expect=named
         )
+        if after is None and _before_the_record(sight, subject):
+            sight = await region.inventory.look(
+                subject.spec.instance_id, begun_after=self._begun, disks=kind, expect=named
+            )
         seen = _with(observed, sight, fresh=after is not None)
         if seen.instance is None:
             return seen
@@ -137,6 +188,26 @@ class Eyes:
             label_required=subject.require.login_secret_label,
         )
         return self.login.look
+
+
+async def _told(
+    field: str, ask: Awaitable[T], put: Callable[[T], object] = lambda found: found
+) -> dict[str, Any]:
+    """Return the answer of `ask`, under the name of the field of Observed that it is for."""
+    return {field: put(await ask)}
+
+
+async def _nothing(value: T) -> T:
+    return value
+
+
+def _before_the_record(sight: Sight, subject: Subject) -> bool:
+    """Whether what is remembered may be older than what is recorded: somebody else saw it since.
+
+    Two processes with different memories would else write over each other for ever.
+    """
+    recorded = subject.status.observed_at
+    return recorded is not None and sight.seen_at < recorded + WHOLE_SECOND
 
 
 def _with(observed: Observed, sight: Sight, *, fresh: bool) -> Observed:

@@ -31,7 +31,11 @@ def password_faults(password: str) -> tuple[str, ...]:
 
     A leading slash is judged by `starts_with_slash`, because it depends on the image.
     """
+    if not password:
+        return ("it is empty",)
     faults: list[str] = []
+    if password != password.rstrip("\r\n"):
+        faults.append("it ends in a line break (`echo` adds one, `printf %s` does not)")
     if not MIN_LENGTH <= len(password) <= MAX_LENGTH:
         faults.append(f"it must be {MIN_LENGTH} to {MAX_LENGTH} characters long")
     kinds = {_kind(char) for char in password}

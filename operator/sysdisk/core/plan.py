@@ -15,6 +15,7 @@ from sysdisk.api.spec import StartAfter
 from sysdisk.api.status import OperationInputs, Plan, Step, SystemDiskSpecStatus
 from sysdisk.core.model import Subject
 from sysdisk.core.policy import effective
+from sysdisk.core.preflight import unseen
 from sysdisk.core.wanted import Difference, plan_id_of
 from sysdisk.core.world import Disk, Image, Instance, Power
 
@@ -142,6 +143,7 @@ def _warnings(
             f"from {instance.os_type} to {image.os_type}: data disks will be unreadable there, "
             "and some regions refuse the change"
         )
+    lines.extend(unseen(inputs, image, instance, disk))
     if subject.spec.power.start_after is StartAfter.NEVER and instance.power is Power.RUNNING:
         lines.append("startAfter: Never leaves the machine stopped at the end")
     if subject.spec.advanced is not None:

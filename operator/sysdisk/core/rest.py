@@ -471,8 +471,8 @@ def _spent_text(plan: Plan) -> str:
 
 
 def _preflight(due: Due) -> Decision | None:
-    image_id = due.inputs.image_id
-    if (look := needed_looks(due.subject, image_id, due.observed)) is not None:
+    look = needed_looks(due.subject, due.inputs, due.image, due.instance, due.observed)
+    if look is not None:
         return _look(due.subject, look)
     found: tuple[Fault, ...] = faults(
         due.subject, due.inputs, due.image, due.instance, due.observed, due.now
