@@ -14,7 +14,7 @@ async def test_applying_a_spec_replaces_the_disk_and_writes_the_new_one_back(wor
     old_disk = machine.system_disk_id
     name = await world.apply(world.spec(machine))
     await world.kubectl("wait", f"sds/{name}", "--for=condition=Ready", "--timeout=60s")
-    status = (await world.object(name))["status"]
+    status = (await world.look(name))["status"]
     disk = world.stage.cloud.disk_of(machine.id)
     assert status["diskId"] == disk.id != old_disk
     assert status["previousDiskId"] == old_disk
@@ -63,7 +63,7 @@ async def test_the_columns_say_what_people_look_for(world: World) -> None:
     shown = [name, machine.id, status["imageId"], "40", status["diskId"], "Ready", "false", "True"]
     assert row.split()[:-1] == shown
     assert status["previousDiskId"] in wide
-    assert condition(await world.object(name), "Ready")["message"] in wide
+    assert condition(await world.look(name), "Ready")["message"] in wide
 
 
 async def test_describe_tells_the_steps_as_events(world: World) -> None:
@@ -105,7 +105,7 @@ async def test_applying_the_same_again_changes_nothing(world: World) -> None:
     await world.kubectl("annotate", "sds", name, "note=seen")
     probe = await world.declare(world.machine())
     await world.until_ready(probe)  # by then the operator has long seen the label
-    after = await world.object(name)
+    after = await world.look(name)
     assert after["status"] == before["status"]
     assert after["metadata"]["generation"] == before["metadata"]["generation"]
     assert world.replacements(machine) == 1

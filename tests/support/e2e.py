@@ -28,7 +28,10 @@ from tests.support.operator_process import GLANCE, OperatorProcess
 TIME_SCALE: Final = 30.0
 """A machine takes 1.3 s of ours to stop, be replaced and start."""
 
-PATIENCE: Final = 90.0
+PATIENCE: Final = 45.0
+RESYNC: Final = "2s"
+"""How often the shared operator looks at machines at rest: changes out of band are seen by that."""
+
 LIMITS: Final = {
     "concurrentReplacements": 100,
     "firstSightPerHour": 10_000,
@@ -69,9 +72,13 @@ class World:
         return self.stage.seeded.images[name].id
 
     def spec(self, machine: Instance | str, image: str = "ubuntu-24", **more: Any) -> Object:
-        """Return a manifest for `machine`; `image` is a seeded image's name. None leaves out."""
+        """Return a manifest for `machine`; `image` is a seeded image's name, or "" for none.
+
+        `more` are fields of the spec; None leaves one out.
+        """
         instance_id = machine if isinstance(machine, str) else machine.id
-        fields = {"instanceId": instance_id, "imageId": self.image(image), **more}
+        image_id = self.image(image) if image else None
+        fields = {"instanceId": instance_id, "imageId": image_id, **more}
         given = {k: v for k, v in fields.items() if v is not None}
         return spec_manifest(self.name(), **given)
 
@@ -108,7 +115,7 @@ class World:
 
     # -- looking ----------------------------------------------------------------------------
 
-    async def object(self, name: str) -> Object:
+    async def look(self, name: str) -> Object:
         """Return the spec as it is now."""
         found = await self.stage.client.read(SPECS, TEAM, name)
         assert found is not None, f"{name} is gone"
@@ -119,7 +126,7 @@ class World:
     ) -> Object:
         """Return the spec as soon as `holds` is true of it."""
         end = asyncio.get_running_loop().time() + patience
-        while not holds(found := await self.object(name)):
+        while not holds(found := await self.look(name)):
             if asyncio.get_running_loop().time() > end:
                 raise TimeoutError(f"{name} does not get there: {found.get('status')}")
             await asyncio.sleep(GLANCE)
@@ -262,7 +269,7 @@ async def open_world(backend: str, directory: Path, **stage: Any) -> AsyncIterat
     given: dict[str, Any] = {"time_scale": TIME_SCALE, "account": {"limits": LIMITS}, **stage}
     async with Stage(kube=backend, **given) as found:
         kubectl = Kubectl(found.kubeconfig, directory, TEAM)
-        operator = OperatorProcess(found.kubeconfig, directory)
+        operator = OperatorProcess(found.kubeconfig, directory, f"--resync-interval={RESYNC}")
         try:
             yield World(found, kubectl, operator, directory)
         finally:
