@@ -22,6 +22,9 @@ PAUSE_A_KEY = 0.005
 LONGEST_PAUSE = 0.5
 """Seconds; see `Batcher`."""
 
+BRIEFLY = 4.0
+"""Seconds to keep an answer that holds somebody's work up; see `Shared`."""
+
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
@@ -151,15 +154,25 @@ class _Flight(Generic[V]):
 
 
 class Shared(Generic[K, V]):
-    """Answers by key that live for `ttl` seconds; callers at the same time share one request."""
+    """Answers by key that live for `ttl` seconds; callers at the same time share one request.
+
+    An answer of which `holds_up` is true lives `BRIEFLY` only: somebody is about to put it right.
+    """
 
     def __init__(
-        self, fetch: Callable[[K], Awaitable[V]], clock: Clock, *, ttl: float, gather: float
+        self,
+        fetch: Callable[[K], Awaitable[V]],
+        clock: Clock,
+        *,
+        ttl: float,
+        gather: float,
+        holds_up: Callable[[V], bool] = lambda _value: False,
     ) -> None:
         self._fetch = fetch
         self._clock = clock
         self._ttl = ttl
         self._gather = gather
+        self._holds_up = holds_up
         self._known: dict[K, Seen[V]] = {}
         self._flights: dict[K, _Flight[V]] = {}
 
@@ -190,7 +203,8 @@ class Shared(Generic[K, V]):
     def _serves(self, known: Seen[V], begun_after: float | None) -> bool:
         if begun_after is not None:
             return known.begun_at > begun_after
-        return self._clock.monotonic() - known.begun_at < self._ttl
+        ttl = min(self._ttl, BRIEFLY) if self._holds_up(known.value) else self._ttl
+        return self._clock.monotonic() - known.begun_at < ttl
 
     def _take_off(self, key: K) -> _Flight[V]:
         flight = self._flights[key] = _Flight[V]()

@@ -42,9 +42,13 @@ class Lookups:
     ) -> None:
         self._read = read
         self._region = region_id
-        self._images = Shared(self._ask_image, clock, ttl=ttl, gather=gather)
-        self._families = Shared(self._ask_family, clock, ttl=ttl, gather=gather)
-        self._key_pairs = Shared(self._ask_key_pair, clock, ttl=ttl, gather=gather)
+        self._images = Shared(self._ask_image, clock, ttl=ttl, gather=gather, holds_up=_is_awaited)
+        self._families = Shared(
+            self._ask_family, clock, ttl=ttl, gather=gather, holds_up=lambda f: not f.image_id
+        )
+        self._key_pairs = Shared(
+            self._ask_key_pair, clock, ttl=ttl, gather=gather, holds_up=lambda there: not there
+        )
         self._encryption = Shared(self._ask_encryption, clock, ttl=ttl, gather=gather)
         self._snapshots = Shared(self._ask_snapshots, clock, ttl=ttl / 12, gather=gather)
         self._transfers = Shared(self._ask_transfers, clock, ttl=ttl, gather=gather)
@@ -195,6 +199,10 @@ class Lookups:
 
     async def _ask_regions(self, _: str) -> frozenset[str]:
         return parse.region_ids(await self._read("DescribeRegions", calls.describe_regions()))
+
+
+def _is_awaited(image: Image) -> bool:
+    return not image.found or image.status != "Available"
 
 
 async def pages(read: Read, action: str, params: Callable[[str], Params]) -> AsyncIterator[Body]:
