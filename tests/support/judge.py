@@ -79,6 +79,10 @@ class Judge:
         else:
             self._intents.pop((actor, instance_id), None)
 
+    def note(self, what: str) -> None:
+        """Keep a line for the story."""
+        self._tell(what)
+
     def write_left(self, write: EcsWrite) -> None:
         """A process sends a write to ECS (I2, I7)."""
         instance_id = self._instance_of(write)
@@ -223,8 +227,11 @@ class Judge:
         self._tell(f"{event.type} {name}: {step}{ending}; {ready.get('reason')}")
 
     def _instance_of(self, write: EcsWrite) -> str:
-        disk = self.world.cloud.state.disks.get(write.instance_id)
-        return disk.instance_id if disk else write.instance_id
+        """Return what the write is about; one that names a disk is about that disk's operation."""
+        for (actor, instance_id), intent in self._intents.items():
+            if actor == write.actor and intent.operation.get("newDiskId") == write.instance_id:
+                return instance_id
+        return write.instance_id
 
 
 def _details(effect: Effect) -> str:

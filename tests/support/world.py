@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import random
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from copy import deepcopy
 from dataclasses import replace
@@ -30,7 +31,7 @@ from sysdisk.sandbox.kube_builtin import complete
 from sysdisk.sandbox.kube_log import WatchEvent
 from sysdisk.sandbox.kube_resources import Resource as Served
 from sysdisk.sandbox.kube_store import KubeStore
-from sysdisk.sandbox.sim_calls import Meddler, Traffic, peace
+from sysdisk.sandbox.sim_calls import Blow, Call, Meddler, Side, Traffic, peace
 from sysdisk.sandbox.sim_loop import simulate
 from tests.support.judge import Judge
 from tests.support.process import Operator
@@ -100,6 +101,12 @@ class World:
         self.changed = asyncio.Event()
         self.operators: list[Operator] = []
         self.deaths = 0
+        self._retiring: set[str] = set()
+        self.storms: list[Meddler] = []
+        self.skew = 0.0
+        self.stopped_by_others = False
+        self.happened: Counter[str] = Counter()
+        self._target = 1
         for resource in (SPECS, ACCOUNTS, EVENTS):
             served = _served(self.store, resource)
             self.store.after_commit[served.key] = self._hook(resource)
@@ -127,7 +134,7 @@ class World:
             self.cloud,
             self.store,
             self.traffic,
-            wall=self.wall,
+            wall=lambda: self.wall() + self.skew,
             chance=self.chance,
             on_write=self.judge.write_left,
             on_status=self.judge.status_known,
@@ -140,8 +147,27 @@ class World:
         """Another one is started in its place, as a Deployment does."""
         self.operators.remove(operator)
         self.deaths += 1
+        if operator.name in self._retiring:
+            return
         name = f"{operator.name.partition('.')[0]}.{self.deaths}"
         self._loop.call_later(RESTART_SECONDS, self.start, name)
+
+    def retire(self, operator: Operator) -> None:
+        """End a process for good."""
+        if operator in self.operators:
+            self._retiring.add(operator.name)
+            operator.kill()
+
+    def later(self, seconds: float, action: Callable[[], None]) -> None:
+        """Do something in so many seconds."""
+        self._loop.call_later(seconds, action)
+
+    def weather(self, call: Call, side: Side) -> Blow | None:
+        """Return what befalls a call, as long as a storm lasts."""
+        for storm in self.storms:
+            if (blow := storm(call, side)) is not None:
+                return blow
+        return None
 
     def _new_uid(self) -> str:
         self._uids += 1
@@ -198,6 +224,22 @@ class World:
         }
         self.create(SPECS, TEAM, body)
 
+    def apply_again(self, spec: Json, name: str = "web-1") -> None:
+        """Create a spec of that name anew, as soon as the deleted one is gone."""
+        if self.object(name) is None:
+            self.apply(name, **spec)
+        elif "deletionTimestamp" in self.object_of(name)["metadata"]:
+            self.later(1.0, lambda: self.apply_again(spec, name))
+
+    def account_again(self) -> None:
+        """Create the account anew, as soon as the deleted one is gone."""
+        served = _served(self.store, ACCOUNTS)
+        found = self.store.find(served, None, meta.DEFAULT_ACCOUNT)
+        if found is None:
+            self.create(ACCOUNTS, None, account_manifest())
+        elif "deletionTimestamp" in found["metadata"]:
+            self.later(1.0, self.account_again)
+
     def edit(self, patch: Json, name: str = "web-1") -> None:
         """Merge-patch a SystemDiskSpec, if it is still there."""
         self._merge(SPECS, TEAM, name, patch)
@@ -230,6 +272,20 @@ class World:
         found = self.store.find(_served(self.store, SPECS), TEAM, name)
         return None if found is None else dict(found)
 
+    def object_of(self, name: str = "web-1") -> Object:
+        """Return a SystemDiskSpec that is there."""
+        found = self.object(name)
+        assert found is not None, self.judge.told(f"{name} is gone")
+        return found
+
+    def aim(self, number: int) -> None:
+        """Let the story be about this instance."""
+        self._target = number
+
+    def target(self) -> Instance:
+        """Return the instance that the story is about."""
+        return self.vm(self._target)
+
     def status(self, name: str = "web-1") -> Json:
         """Return its status, empty if there is none."""
         return (self.object(name) or {}).get("status") or {}
@@ -242,8 +298,8 @@ class World:
     def rests(self, name: str = "web-1") -> bool:
         """Whether the object was looked at in its present form, and nothing is under way."""
         found = self.object(name)
-        if found is None:
-            return True
+        if found is None or "deletionTimestamp" in found["metadata"]:
+            return False
         status = found.get("status") or {}
         return (
             "operation" not in status

@@ -130,11 +130,15 @@ class Life:
         now = asyncio.get_running_loop().time()
         self._moves_at = max(self._moves_at, now + seconds)
 
+    def thaw(self) -> None:
+        """Let it move again."""
+        self._moves_at = 0.0
+
     async def breathe(self) -> None:
         """Return when the process moves; a dead one never does."""
         loop = asyncio.get_running_loop()
-        while self.alive and self._moves_at > loop.time():
-            await asyncio.sleep(self._moves_at - loop.time())
+        while self.alive and self._moves_at > loop.time():  # noqa: ASYNC110 - it may be moved on
+            await asyncio.sleep(min(1.0, self._moves_at - loop.time()))
         if not self.alive:
             await loop.create_future()  # until the task is cancelled
 

@@ -10,13 +10,21 @@ import asyncio
 import contextvars
 import selectors
 from collections.abc import Coroutine, Generator
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 T = TypeVar("T")
 
 
+TURNS_AT_ONCE: Final = 20_000
+"""So many turns of the loop at one moment: somebody goes round in circles."""
+
+
 class NothingLeft(RuntimeError):
     """Everybody waits, and no timer is set: this would last for ever."""
+
+
+class TimeStandsStill(RuntimeError):
+    """Somebody is busy for ever, and never waits."""
 
 
 class _Skipping(selectors.SelectSelector):
@@ -25,13 +33,18 @@ class _Skipping(selectors.SelectSelector):
     def __init__(self) -> None:
         super().__init__()
         self.now = 0.0
+        self._turns = 0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        """Return no event, `timeout` seconds later. Raises NothingLeft without a timeout."""
+        """Return no event, `timeout` seconds later. Raises NothingLeft, TimeStandsStill."""
         if timeout is None:
             raise NothingLeft("every task waits, and no timer is set")
+        self._turns += 1
         if timeout > 0:
             self.now += timeout
+            self._turns = 0
+        elif self._turns > TURNS_AT_ONCE:
+            raise TimeStandsStill(f"for ever at {self.now:.3f} s")
         return []
 
 
