@@ -34,7 +34,7 @@ from sysdisk.core.model import (
     Subject,
 )
 from sysdisk.core.outcome import TOKEN_MISMATCH, accepted, enter, next_attempt
-from sysdisk.core.under_way import Pass, ask, believed, error_text
+from sysdisk.core.under_way import Pass, ask, believed, error_text, replace_text, stop_text
 from sysdisk.core.verdict import steady, verdict
 from sysdisk.core.world import FORBIDDING_LOCKS, Disk, Observed, Power, SecretState
 
@@ -177,7 +177,7 @@ def _stop(p: Pass) -> Decision:
         )
     if power is Power.RUNNING or (power is Power.STOPPING and _stop_timed_out(p)):
         return _send_stop(p)
-    return p.say(Reason.STOPPING, _stop_text(p))
+    return p.say(Reason.STOPPING, stop_text(p.id, p.op))
 
 
 def _stop_timed_out(p: Pass) -> bool:
@@ -210,13 +210,13 @@ def _send_stop(p: Pass) -> Decision:
     op = p.op
     force = op.inputs.force_stop is ForceStop.ALWAYS or _stop_timed_out(p)
     if op.last_try_at is not None and p.now < op.last_try_at + _stop_pause(op):
-        return p.say(Reason.STOPPING, _stop_text(p))
+        return p.say(Reason.STOPPING, stop_text(p.id, p.op))
     sent = op.replace(
         tries=op.tries + 1, last_try_at=p.now, outcome=Outcome.UNKNOWN, stopped_by_us=True
     )
     return p.with_op(sent).say(
         Reason.STOPPING,
-        _stop_text(p),
+        stop_text(p.id, p.op),
         action=StopInstance(p.id, force=force, stopped_mode=op.inputs.stopped_mode),
     )
 
@@ -226,14 +226,6 @@ def _stop_pause(op: Operation) -> timedelta:
     if op.outcome is Outcome.REFUSED or op.last_error is not None:
         return backoff(op.tries)
     return STOP_AGAIN
-
-
-def _stop_text(p: Pass) -> str:
-    by = p.op.step_at + p.op.inputs.stop_timeout
-    return (
-        f"Stopping {p.id} for plan {p.op.plan_id} ({p.op.inputs.stopped_mode}); it may take until "
-        f"{by:%Y-%m-%dT%H:%M:%SZ}.{error_text(p.op)}"
-    )
 
 
 # -- Replace ----------------------------------------------------------------------------------
@@ -320,7 +312,7 @@ def _ask_to_replace(p: Pass, disk: Disk | None) -> Decision:
         return _leave(p, ENDING_GIVEN_BACK)
     ready = power is Power.STOPPED and not p.instance.locks
     if not ready or disk is None or disk.status != "In_use":
-        return p.say(Reason.REPLACING, _replace_text(p))
+        return p.say(Reason.REPLACING, replace_text(p.id, p.op))
     if op.inputs.password_secret_ref is not None:
         if p.observed.secret is None:
             return ask(p.subject, Look(secret=True))
@@ -328,7 +320,7 @@ def _ask_to_replace(p: Pass, disk: Disk | None) -> Decision:
             return p.say(
                 Reason.REPLACING,
                 f"Secret {op.inputs.password_secret_ref.name} cannot be used any more "
-                f"({p.observed.secret.state}). {_replace_text(p)}",
+                f"({p.observed.secret.state}). {replace_text(p.id, p.op)}",
             )
     return _send_replace(p, backoff(op.tries) if op.tries else timedelta(0))
 
@@ -338,7 +330,7 @@ def _send_replace(p: Pass, pause: timedelta) -> Decision:
     due = op.last_try_at + pause if op.last_try_at is not None else p.now
     if p.now < due:
         reason = Reason.OUTCOME_UNKNOWN if op.outcome is Outcome.UNKNOWN else Reason.REPLACING
-        return p.say(reason, _replace_text(p), look_again=_until(p, due))
+        return p.say(reason, replace_text(p.id, p.op), look_again=_until(p, due))
     sent = _with_secret(p).replace(
         tries=op.tries + 1,
         outcome=Outcome.UNKNOWN,
@@ -348,7 +340,7 @@ def _send_replace(p: Pass, pause: timedelta) -> Decision:
     )
     return p.with_op(sent).say(
         Reason.REPLACING,
-        _replace_text(p),
+        replace_text(p.id, p.op),
         action=ReplaceSystemDisk(p.id, sent.inputs, sent.client_token),
     )
 
@@ -366,16 +358,6 @@ def _with_secret(p: Pass) -> Operation:
         return p.op
     now = ref.replace(uid=look.uid, resource_version=look.resource_version)
     return p.op.replace(inputs=p.op.inputs.replace(password_secret_ref=now))
-
-
-def _replace_text(p: Pass) -> str:
-    op = p.op
-    source = op.inputs.image_id or "disk " + str(op.inputs.advanced and op.inputs.advanced.disk_id)
-    by = f" It is given back at {op.give_back_by:%Y-%m-%dT%H:%M:%SZ}." if op.give_back_by else ""
-    return (
-        f"Replacing system disk {op.old_disk_id} of {p.id} by one of {op.inputs.size} GiB from "
-        f"{source} (plan {op.plan_id}, attempt {op.attempt}).{by}{error_text(op)}"
-    )
 
 
 # -- Verify -----------------------------------------------------------------------------------

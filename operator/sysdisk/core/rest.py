@@ -29,6 +29,7 @@ from sysdisk.core.model import (
     AddFinalizer,
     Decision,
     DiskLook,
+    Event,
     Look,
     Nothing,
     ReplaceSystemDisk,
@@ -39,6 +40,7 @@ from sysdisk.core.plan import make_plan
 from sysdisk.core.policy import effective, not_yet_supported
 from sysdisk.core.preflight import Fault, faults, needed_looks, summary
 from sysdisk.core.tokens import client_token
+from sysdisk.core.under_way import replace_text, stop_text
 from sysdisk.core.verdict import steady, verdict, with_sight, without_sight
 from sysdisk.core.wanted import (
     Difference,
@@ -226,6 +228,8 @@ def _judge(
     trigger = due_trigger(subject)
     target = target_hash(subject.spec, image_id)
     if not found and trigger is None:
+        if (family := subject.spec.image_family) and observed.family is None:
+            return _look(subject, Look(family=family))  # a newer member is told
         return _right(subject, status, observed, instance, target, now)
     settled = status.settled
     drifted = trigger is None and settled is not None and settled.inputs == target
@@ -311,7 +315,7 @@ def _right_words(
     subject: Subject, status: SystemDiskSpecStatus, observed: Observed, instance: Instance
 ) -> tuple[Reason, str]:
     text = f"{instance.instance_id} has system disk {status.disk_id} as declared."
-    newer = observed.family.image_id if observed.family else ""
+    newer = observed.family.image_id if observed.family and subject.spec.image_family else ""
     if newer and newer != status.resolved_image_id:
         text += (
             f" NewerImageInFamily: {subject.spec.image_family} now stands for {newer}; set "
@@ -537,8 +541,7 @@ def _begin(due: Due) -> Decision:
             op.replace(stopped_by_us=True),
             stop,
             Reason.STOPPING,
-            f"Stopping {due.instance.instance_id} for plan {due.plan.id}: "
-            f"{'; '.join(due.plan.changes)}.",
+            stop_text(due.instance.instance_id, op),
         )
     replace = ReplaceSystemDisk(due.instance.instance_id, op.inputs, op.client_token)
     return _intent(
@@ -546,8 +549,7 @@ def _begin(due: Due) -> Decision:
         op.replace(first_try_at=due.now),
         replace,
         Reason.REPLACING,
-        f"{due.instance.instance_id} is stopped already. Plan {due.plan.id}: "
-        f"{'; '.join(due.plan.changes)}.",
+        replace_text(due.instance.instance_id, op),
     )
 
 
@@ -560,6 +562,7 @@ def _intent(due: Due, op: Operation, action: Action, reason: Reason, message: st
         due.now,
         action=action,
         look_again=SETTLE,
+        events=(Event("PlanBegun", f"Plan {due.plan.id}: {'; '.join(due.plan.changes)}."),),
         extras=_drift_extras(due.drift),
     )
 

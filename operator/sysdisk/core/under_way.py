@@ -35,10 +35,15 @@ class Pass:
 
     @property
     def status(self) -> SystemDiskSpecStatus:
-        """The status with the operation as it stands. Power alone is no reason to write."""
+        """The status with the operation as it stands.
+
+        Power alone is no reason to write, nor is a lock that goes: the next step tells it.
+        """
         base = self.subject.status
         seen = with_sight(base, self.instance, self.observed.system_disk, self.now)
         same = seen.replace(instance_status=base.instance_status, observed_at=base.observed_at)
+        if base.locked and not seen.locked:
+            same = same.replace(locked=base.locked, operation_locks=base.operation_locks)
         if same == base and base.instance_status is not None:
             seen = base
         return with_cause(seen, self.subject.status.operation, self.op).replace(operation=self.op)
@@ -74,6 +79,25 @@ def believed(op: Operation, instance_id: str) -> bool:
     )
     token = client_token(instance_id, op.old_disk_id, op.plan_id, op.attempt)
     return plan == op.plan_id and token == op.client_token
+
+
+def stop_text(instance_id: str, op: Operation) -> str:
+    """Return what is said while `op` stops the machine: the same words from its first intent on."""
+    by = op.step_at + op.inputs.stop_timeout
+    return (
+        f"Stopping {instance_id} for plan {op.plan_id} ({op.inputs.stopped_mode}); it may take "
+        f"until {by:%Y-%m-%dT%H:%M:%SZ}.{error_text(op)}"
+    )
+
+
+def replace_text(instance_id: str, op: Operation) -> str:
+    """Return what is said while `op` asks for the replacement."""
+    source = op.inputs.image_id or "disk " + str(op.inputs.advanced and op.inputs.advanced.disk_id)
+    by = f" It is given back at {op.give_back_by:%Y-%m-%dT%H:%M:%SZ}." if op.give_back_by else ""
+    return (
+        f"Replacing system disk {op.old_disk_id} of {instance_id} by one of {op.inputs.size} GiB "
+        f"from {source} (plan {op.plan_id}, attempt {op.attempt}).{by}{error_text(op)}"
+    )
 
 
 def error_text(op: Operation) -> str:
