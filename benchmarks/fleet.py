@@ -1,0 +1,57 @@
+"""A hundred machines re-imaged together: what it costs in calls (design, section 8)."""
+
+from __future__ import annotations
+
+import asyncio
+
+from benchmarks.ground import apply, ecs_calls, ground, spec_writes, until_ready
+from benchmarks.report import Figure
+
+SIZE = 100
+WRITES = ("StopInstance", "ReplaceSystemDisk", "StartInstance", "CreateSnapshot")
+
+
+async def measure() -> list[Figure]:
+    """Return calls and writes per replacement, and the calls of steady intervals."""
+    async with ground(SIZE, time_scale=5, arguments=("--resync-interval", "20s")) as (stage, _):
+        images = stage.seeded.images
+        fresh = {"linux": images["ubuntu-24"].id, "windows": images["windows-new"].id}
+        arm = {images["arm"].id: images["arm-new"].id}
+        vms = stage.seeded.instances
+        specs = {
+            f"web-{n:03d}": {
+                "instanceId": vm.id,
+                "imageId": arm.get(vm.image_id) or fresh[vm.os_type],
+                "backup": {"enabled": False},
+            }
+            for n, vm in enumerate(vms)
+        }
+        await apply(stage, specs)
+        await until_ready(stage, SIZE, 180)
+        calls, writes = ecs_calls(stage), spec_writes(stage)
+        replaced = len(stage.cloud.effects_of("disk_replaced"))
+        before = ecs_calls(stage)
+        await asyncio.sleep(60)
+        steady = ecs_calls(stage) - before
+    extra = max(0, calls["ApplyAutoSnapshotPolicy"] / replaced)
+    return [
+        Figure("fleet of 100: disks replaced", replaced, "disks", SIZE),
+        Figure(
+            "fleet of 100: ECS calls per replacement (policies put back apart)",
+            sum(calls.values()) / replaced - extra,
+            "calls",
+            6,
+        ),
+        *(Figure(f"  {name}", calls[name] / replaced, "calls", 1) for name in WRITES),
+        Figure(
+            "fleet of 100: Kubernetes writes per spec, mean",
+            sum(writes.values()) / SIZE,
+            "writes",
+            10,
+        ),
+        Figure(
+            "fleet of 100: Kubernetes writes per spec, most", max(writes.values()), "writes", 10
+        ),
+        Figure("steady, 3 intervals: DescribeInstances", steady["DescribeInstances"], "calls", 4),
+        Figure("steady, 3 intervals: DescribeDisks", steady["DescribeDisks"], "calls", 4),
+    ]
