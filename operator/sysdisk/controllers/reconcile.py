@@ -56,6 +56,10 @@ FENCE_SECONDS: Final = 5.0
 
 RECORD_TRIES: Final = 5
 LOOKS_AT_MOST: Final = 12
+BLINK: Final = timedelta(seconds=2)
+BLINK_SECONDS: Final = 20.0
+"""How long ECS may not answer before a spec says so: conditions must not flap with the network."""
+
 HELD_AT_LEAST: Final = 1.0
 """Seconds; a write that the rate limit holds for longer is not recorded yet."""
 
@@ -109,6 +113,7 @@ class Reconciler:
         self._stops: dict[Key, Operation] = {}
         self._stale: set[Key] = set()
         self._said: dict[Key, Reason] = {}
+        self._failing: dict[Key, float] = {}
         self._paced: dict[Key, tuple[datetime, Step]] = {}
         self._watched: dict[Key, tuple[str, str, str]] = {}
 
@@ -163,7 +168,7 @@ class Reconciler:
         return self._specs.get(key)
 
     def _forget(self, key: Key) -> None:
-        for memory in (self._notes, self._stops, self._said, self._paced):
+        for memory in (self._notes, self._stops, self._said, self._paced, self._failing):
             memory.pop(key, None)
         self._stale.discard(key)
         self._watch(key, None)
@@ -207,12 +212,24 @@ class Reconciler:
             match decision.action:
                 case Look() as look:
                     observed = await eyes.look(subject, observed, look)
+                    if self._blinked(subject, observed):
+                        return BLINK
                 case AddFinalizer():
                     subject = await self._add_finalizer(subject, observed)
                 case _:
                     return await self._carry_out(subject, decision, eyes)
         log.error("a pass asked for too many looks", extra={"key": str(subject.key)})
         return self._resync
+
+    def _blinked(self, subject: Subject, observed: Observed) -> bool:
+        """Whether ECS could not be asked just now: for a short while that is nothing to tell."""
+        if not observed.failure:
+            self._failing.pop(subject.key, None)
+            return False
+        if observed.account is not None:
+            self._wake(AccountKey(observed.account.name))
+        now = self._clock.monotonic()
+        return now - self._failing.setdefault(subject.key, now) < BLINK_SECONDS
 
     def _decide(self, subject: Subject, observed: Observed) -> Decision:
         """Decide on the account's present count, and take a place in it before anything is awaited."""
