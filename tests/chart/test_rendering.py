@@ -24,7 +24,14 @@ from tests.chart.rendering import (
     the,
 )
 
-CLUSTER_SCOPED = {"CustomResourceDefinition", "ClusterRole", "ClusterRoleBinding", "EcsAccount"}
+CLUSTER_SCOPED = {
+    "CustomResourceDefinition",
+    "ClusterRole",
+    "ClusterRoleBinding",
+    "EcsAccount",
+    "ValidatingAdmissionPolicy",
+    "ValidatingAdmissionPolicyBinding",
+}
 
 every_combination = pytest.mark.parametrize(
     "values", list(COMBINATIONS.values()), ids=list(COMBINATIONS)
@@ -191,7 +198,10 @@ def test_two_releases_do_not_share_an_object() -> None:
     def identities(release: str) -> set[tuple[str, str | None, str]]:
         return {
             (d["kind"], d["metadata"].get("namespace"), d["metadata"]["name"])
-            for d in rendered({"crds": {"enabled": False}}, release=release)
+            for d in rendered(
+                {"crds": {"enabled": False}, "policies": {"enabled": release == "one"}},
+                release=release,
+            )
         }
 
     assert not identities("one") & identities("two")

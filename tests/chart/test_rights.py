@@ -23,6 +23,10 @@ ACCOUNTS: Final = [
     (EVERYWHERE, "sysdisk.dev", "ecsaccounts", "watch"),
     (EVERYWHERE, "sysdisk.dev", "ecsaccounts", "patch"),
     (EVERYWHERE, "sysdisk.dev", "ecsaccounts/status", "patch"),
+    *(
+        (EVERYWHERE, "admissionregistration.k8s.io", f"{kind}=approve.sysdisk.dev", "get")
+        for kind in ("validatingadmissionpolicies", "validatingadmissionpolicybindings")
+    ),
 ]
 LEASE: Final = [
     (NAMESPACE, "coordination.k8s.io", "leases", "create"),

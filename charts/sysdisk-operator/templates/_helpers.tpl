@@ -127,3 +127,9 @@ roleRef:
 subjects:
   {{- include "sysdisk.subjects" .root | nindent 2 }}
 {{ end -}}
+
+{{/* A CEL list of who may write status. */}}
+{{- define "sysdisk.statusWriters" -}}
+{{- $operator := printf "system:serviceaccount:%s:%s" .Release.Namespace (include "sysdisk.serviceAccountName" .) -}}
+{{- prepend .Values.policies.statusWriters $operator | toJson -}}
+{{- end -}}

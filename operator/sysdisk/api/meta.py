@@ -50,3 +50,6 @@ ANNOTATION_RESUME: Final = f"{GROUP}/resume"
 
 LABEL_LOGIN: Final = f"{GROUP}/login"
 """`"true"` on a Secret that may be used as a login, where the account demands it."""
+
+APPROVAL_POLICY: Final = f"approve.{GROUP}"
+"""The ValidatingAdmissionPolicy, and its binding, that say who may approve."""

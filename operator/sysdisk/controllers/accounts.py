@@ -20,8 +20,10 @@ import pydantic
 from sysdisk.api import meta
 from sysdisk.api.account import Brake, EcsAccountSpec, EcsAccountStatus, FirstSight
 from sysdisk.api.account import Identity as IdentityStatus
+from sysdisk.api.policy import Approval
 from sysdisk.api.status import Condition, ConditionStatus
 from sysdisk.controllers.counting import counts
+from sysdisk.controllers.enforcement import Enforcement
 from sysdisk.controllers.grants import allows, grant_for
 from sysdisk.controllers.identity import Connection
 from sysdisk.controllers.recorder import merge_patch
@@ -74,6 +76,12 @@ class Health:
         return self.reason == "Verified"
 
 
+NOT_ENFORCED: Final = Health(
+    "ApprovalNotEnforced",
+    f"require.approval is Manual, and no ValidatingAdmissionPolicy {meta.APPROVAL_POLICY} with its "
+    "binding denies an approval by just anybody. Nothing new begins. Install it (chart value "
+    "policies.enabled), or drop require.approval.",
+)
 UNCHECKED: Final = Health("Unchecked", "its credentials have not been checked yet")
 
 
@@ -123,6 +131,7 @@ class Accounts:
         self._known: dict[str, Account] = {}
         self._labels: dict[str, tuple[float, Mapping[str, str] | None]] = {}
         self._opening: defaultdict[str, set[Key]] = defaultdict(set)
+        self._enforcement = Enforcement(kube, clock)
 
     @property
     def all(self) -> Mapping[str, Account]:
@@ -163,6 +172,7 @@ class Accounts:
             allow_managed=spec.allow_managed,
             allow_advanced=spec.allow_advanced,
             suspended=spec.suspend or deleting or _suspended(body),
+            approval_enforced=await self._enforced(spec),
             under_way=self.under_way(name, subject.key),
             concurrent_replacements=spec.limits.concurrent_replacements,
             failures_in_a_row=status.brake.failures if status.brake else 0,
@@ -170,6 +180,10 @@ class Accounts:
             first_sights=self._first_sights(status),
             first_sight_per_hour=spec.limits.first_sight_per_hour,
         )
+
+    async def _enforced(self, spec: EcsAccountSpec) -> bool:
+        """Whether approvals are enforced, where the account requires them; else nobody asks."""
+        return spec.require.approval is not Approval.MANUAL or await self._enforcement.holds()
 
     def spec(self, name: str) -> EcsAccountSpec | None:
         """Return the spec of an account that was looked at, None if there is none."""
@@ -355,9 +369,12 @@ class Accounts:
     async def _write_status(self, account: Account, body: Slim) -> None:
         now = self._clock.now()
         before = _status(body)
+        shown = account.health
+        if shown.ready and not await self._enforced(account.spec):
+            shown = NOT_ENFORCED
         after = before.replace(
             observed_generation=body["metadata"].get("generation"),
-            conditions=(_ready(before, account.health, body["metadata"].get("generation"), now),),
+            conditions=(_ready(before, shown, body["metadata"].get("generation"), now),),
             identity=account.health.identity or before.identity,
         )
         counted = counts(self._specs, account.name)

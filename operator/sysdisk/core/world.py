@@ -223,6 +223,8 @@ class AccountLook:
     allow_managed: bool = False
     allow_advanced: bool = False
     suspended: bool = False
+    approval_enforced: bool = True
+    """False: the account requires approvals, and no admission policy says who may give them."""
     under_way: int = 0
     """Operations of the account under way, without this spec's own."""
     concurrent_replacements: int = 10
