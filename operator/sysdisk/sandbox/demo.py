@@ -221,6 +221,7 @@ def _verdict(stage: Stage, scenes: list[Scene], console: Console) -> int:
     table = Table(title="What the cloud did", title_justify="left")
     for column in ("", "stops", "disks replaced", "starts", "now", "image", "disk", "as declared"):
         table.add_column(column, overflow="fold")
+    names = {image.id: name for name, image in stage.seeded.images.items()}
     faults: list[str] = []
     for scene in scenes:
         found = _faults(stage, scene)
@@ -234,7 +235,7 @@ def _verdict(stage: Stage, scenes: list[Scene], console: Console) -> int:
             str(count("disk_replaced")),
             str(count("instance_started")),
             vm.status,
-            vm.image_id,
+            names.get(vm.image_id, vm.image_id),
             f"{disk.size_gib} GiB",
             "[red]NO[/red]" if found else "[green]yes[/green]",
         )
