@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from sysdisk.ecs.catalog import catalog
 from sysdisk.ecs.error_docs import main, page
 from sysdisk.ecs.foresight import FORESIGHT, LOOKED_AT, Foresight
@@ -13,7 +15,9 @@ def test_the_page_is_current() -> None:
     assert PAGE.read_text() == page(catalog()), "run `make generate`"
 
 
-def test_the_page_is_written_to_the_file_that_is_named(tmp_path, monkeypatch, capsys) -> None:
+def test_the_page_is_written_to_the_file_that_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr("sys.argv", ["error_docs", str(tmp_path / "errors.md")])
     assert main() == 0
     assert (tmp_path / "errors.md").read_text() == page(catalog())

@@ -1,4 +1,4 @@
-"""Every row of ReplaceSystemDisk's error table, answered after the stop: what is told, what follows.
+"""Every row of ReplaceSystemDisk's error table, answered after the stop: what is told and done.
 
 A row comes either from the state of the world, changed while the machine was stopping, or is put
 into the mouth of the cloud; the operator cannot tell the difference.
@@ -71,7 +71,7 @@ class Diary:
         return looked
 
     def told(self, entry: Entry, request_id: str) -> Json:
-        """Return the first condition that tells of this answer, complete: code, text, ID, advice."""
+        """Return the first condition that tells of this answer: code, text, ID and advice."""
         wanted = (entry.code, said(entry).rstrip("."), request_id, entry.advice.rstrip("."))
         for ready in self.seen:
             if all(part in ready["message"] for part in wanted):
