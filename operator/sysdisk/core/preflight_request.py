@@ -21,6 +21,34 @@ ARCHITECTURES: Final = ("i386", "x86_64", "arm64")
 _LOCAL_DISKS: Final = ("ephemeral", "local")
 _OTHER_DISK: Final = "Name another disk in advanced.diskId, or use imageId."
 
+_SECRET_WORDS: Final = {
+    SecretState.MISSING: (
+        "{name} does not exist in this namespace.",
+        "Create it with the password under key {key}; it is looked for again by itself.",
+    ),
+    SecretState.KEY_MISSING: (
+        "{name} has no key {key}.",
+        "Add the key {key}, or correct the reference.",
+    ),
+    SecretState.FORBIDDEN: (
+        "The operator may not read {name}.",
+        "Ask an admin to grant its ServiceAccount `get` on Secrets in this namespace.",
+    ),
+    SecretState.UNLABELLED: (
+        "{name} lacks the label that the account demands.",
+        f'Label it {LABEL_LOGIN}: "true" if it is meant to be a login.',
+    ),
+    SecretState.NOT_TEXT: (
+        "The value of {name}, key {key}, is not UTF-8 text.",
+        "Store a plain password.",
+    ),
+    SecretState.AGAINST_RULES: (
+        "The password in {name}, key {key}, breaks the rules: {rules}.",
+        "Choose another password.",
+    ),
+}
+"""What is wrong with a Secret in each state but the good one, and what to do."""
+
 
 def request_faults(subject: Subject, inputs: OperationInputs) -> Iterator[Fault]:
     """Yield which parameters contradict each other."""
@@ -148,27 +176,8 @@ def login_faults(
 
 def _secret_cause(name: str, key: str, look: SecretLook) -> tuple[str, str] | None:
     """Return cause and advice for a Secret that cannot be used, without its value."""
-    match look.state:
-        case SecretState.OK:
-            return None
-        case SecretState.MISSING:
-            return f"{name} does not exist in this namespace.", (
-                f"Create it with the password under key {key}; it is looked for again by itself."
-            )
-        case SecretState.KEY_MISSING:
-            return f"{name} has no key {key}.", f"Add the key {key}, or correct the reference."
-        case SecretState.FORBIDDEN:
-            return f"The operator may not read {name}.", (
-                "Ask an admin to grant its ServiceAccount `get` on Secrets in this namespace."
-            )
-        case SecretState.UNLABELLED:
-            return f"{name} lacks the label that the account demands.", (
-                f'Label it {LABEL_LOGIN}: "true" if it is meant to be a login.'
-            )
-        case SecretState.NOT_TEXT:
-            return f"The value of {name}, key {key}, is not UTF-8 text.", "Store a plain password."
-        case SecretState.AGAINST_RULES:
-            return (
-                f"The password in {name}, key {key}, breaks the rules: {'; '.join(look.faults)}.",
-                "Choose another password.",
-            )
+    found = _SECRET_WORDS.get(look.state)
+    if found is None:
+        return None
+    words = {"name": name, "key": key, "rules": "; ".join(look.faults)}
+    return found[0].format(**words), found[1].format(**words)
