@@ -76,7 +76,12 @@ def answered(
 
 STOPPED = seen("Stopped")
 FIRST: dict[str, Any] = {}
-LOST = {"outcome": Outcome.UNKNOWN, "first_try_at": NOW, "last_try_at": NOW, "tries": 1}
+LOST: dict[str, Any] = {
+    "outcome": Outcome.UNKNOWN,
+    "first_try_at": NOW,
+    "last_try_at": NOW,
+    "tries": 1,
+}
 U, A, RF = Outcome.UNKNOWN, Outcome.ACCEPTED, Outcome.REFUSED
 
 # op before, answer -> step, outcome, attempt, ending
@@ -129,7 +134,12 @@ def test_the_stop_before_says_nothing_about_the_first_replacement() -> None:
 
 
 def test_a_token_found_to_have_done_nothing_says_nothing_about_the_next_one() -> None:
-    watched = {**LOST, "unlocked_since": NOW, "give_back_by": None, "first_try_at": at(hours=-1)}
+    watched: dict[str, Any] = {
+        **LOST,
+        "unlocked_since": NOW,
+        "give_back_by": None,
+        "first_try_at": at(hours=-1),
+    }
     before = under_way(Step.REPLACE, **watched)
     _, op = answered(before, STOPPED, refused("Throttling.User", "retry"), 900)
     assert (op.attempt, op.outcome) == (2, RF)
@@ -138,7 +148,8 @@ def test_a_token_found_to_have_done_nothing_says_nothing_about_the_next_one() ->
 
 
 def test_what_was_not_sent_leaves_what_was_known() -> None:
-    for before in ({}, LOST, {**LOST, "outcome": RF}):
+    befores: list[dict[str, Any]] = [{}, LOST, {**LOST, "outcome": RF}]
+    for before in befores:
         begun = under_way(Step.REPLACE, **before)
         _, op = answered(begun, STOPPED, NOT_SENT)
         was = operation(begun)
@@ -333,7 +344,8 @@ def test_an_accepted_replacement_is_told_in_the_words_that_stay() -> None:
 
 def test_what_was_not_sent_tells_no_old_error_once_more() -> None:
     error = last_error(refused().failure)
-    before = under_way(Step.REPLACE, **{**LOST, "outcome": RF, "last_error": error})
+    given: dict[str, Any] = {**LOST, "outcome": RF, "last_error": error}
+    before = under_way(Step.REPLACE, **given)
     _, decision = told(before, STOPPED, NOT_SENT)
     assert decision.events == ()
     assert decision.look_again == timedelta(seconds=1)

@@ -367,7 +367,7 @@ def test_the_first_disk_seen_has_no_predecessor_and_the_next_one_has() -> None:
 
 # -- families -------------------------------------------------------------------------------------
 
-FAMILY = {"imageId": None, "imageFamily": "ubuntu"}
+FAMILY: dict[str, Any] = {"imageId": None, "imageFamily": "ubuntu"}
 
 
 def pinned(**fields: Any) -> Subject:

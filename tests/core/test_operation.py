@@ -142,7 +142,12 @@ def test_a_stop_that_was_never_sent_is_undone_at_once() -> None:
 
 # -- Replace ----------------------------------------------------------------------------------
 
-QUIET = {"outcome": Outcome.UNKNOWN, "first_try_at": NOW, "last_try_at": NOW, "tries": 1}
+QUIET: dict[str, Any] = {
+    "outcome": Outcome.UNKNOWN,
+    "first_try_at": NOW,
+    "last_try_at": NOW,
+    "tries": 1,
+}
 MISMATCH = last_error(error("IdempotentParameterMismatch"))
 BUSY = last_error(error("IncorrectDiskStatus", "wait"))
 
@@ -212,7 +217,12 @@ def test_a_retry_sends_the_very_same_request() -> None:
 
 
 def test_a_refused_request_is_not_repeated_past_the_deadline_for_giving_back() -> None:
-    refused = {**QUIET, "outcome": Outcome.REFUSED, "tries": 20, "last_try_at": at(500)}
+    refused: dict[str, Any] = {
+        **QUIET,
+        "outcome": Outcome.REFUSED,
+        "tries": 20,
+        "last_try_at": at(500),
+    }
     decision = decide(under_way(Step.REPLACE, **refused), seen("Stopped"), at(501))
     assert decision.look_again == at(600) - at(501)
 
@@ -220,7 +230,7 @@ def test_a_refused_request_is_not_repeated_past_the_deadline_for_giving_back() -
 def test_a_lost_request_waits_its_full_pause_for_its_outcome_is_what_the_machine_waits_for() -> (
     None
 ):
-    lost = {**QUIET, "tries": 20, "last_try_at": at(650)}
+    lost: dict[str, Any] = {**QUIET, "tries": 20, "last_try_at": at(650)}
     decision = decide(under_way(Step.REPLACE, **lost), seen("Stopped"), at(651))
     assert decision.look_again == timedelta(seconds=299)
 
@@ -240,7 +250,7 @@ def test_an_unlocked_old_disk_counts_as_untouched_after_a_quarter_of_an_hour() -
 
 
 def test_a_lock_in_between_begins_the_watch_anew() -> None:
-    watched = {**QUIET, "last_error": MISMATCH, "unlocked_since": at(5)}
+    watched: dict[str, Any] = {**QUIET, "last_error": MISMATCH, "unlocked_since": at(5)}
     begun = under_way(Step.REPLACE, **watched)
     locked = decide(begun, seen("Stopped", locks=LOCKED), at(800))
     assert operation(locked).unlocked_since is None
@@ -249,7 +259,7 @@ def test_a_lock_in_between_begins_the_watch_anew() -> None:
 
 
 def test_a_watch_that_ends_after_the_deadline_gives_the_machine_back() -> None:
-    watched = {**QUIET, "last_error": MISMATCH, "unlocked_since": at(0)}
+    watched: dict[str, Any] = {**QUIET, "last_error": MISMATCH, "unlocked_since": at(0)}
     decision = decide(under_way(Step.REPLACE, **watched), seen("Stopped"), at(900))
     assert decision.action == StartInstance(VM)
     assert (operation(decision).ending, operation(decision).attempt) == ("GivenBack", 2)
@@ -269,7 +279,7 @@ def test_a_disk_that_somebody_replaced_before_anything_was_sent_is_not_ours() ->
 
 # -- the login Secret -------------------------------------------------------------------------
 
-LOGIN = {"passwordSecretRef": {"name": "pw", "key": "root"}}
+LOGIN: dict[str, Any] = {"passwordSecretRef": {"name": "pw", "key": "root"}}
 WITH_SECRET = subject(login=LOGIN)
 OTHER = SecretLook(SecretState.OK, uid="s-1", resource_version="8")
 
@@ -425,13 +435,14 @@ def test_a_trigger_is_wanted_as_long_as_it_is_set(now_set: str | None, kind: Kin
 
 
 def test_another_family_or_a_new_trigger_for_it_is_a_change_of_mind() -> None:
-    family = {"imageId": None, "imageFamily": "ubuntu"}
+    family: dict[str, Any] = {"imageId": None, "imageFamily": "ubuntu"}
     wanting = subject(SystemDiskSpecStatus(triggers=("",)), **family)
     wanting = after(wanting, decide(wanting, seen(), NOW))
     begun = under_way(Step.REPLACE, wanting=wanting)
     stopped = seen("Stopped", family=None)
     assert isinstance(decide(begun, stopped, at(5)).action, ReplaceSystemDisk)
-    for change in ({"imageFamily": "debian"}, {"replaceTrigger": "b"}):
+    changes: list[dict[str, Any]] = [{"imageFamily": "debian"}, {"replaceTrigger": "b"}]
+    for change in changes:
         changed = replace(begun, spec=subject(**{**family, **change}).spec)
         assert operation(decide(changed, stopped, at(5))).ending == "SpecChanged"
 
@@ -483,8 +494,8 @@ def test_an_accepted_request_that_ended_without_a_new_disk_is_a_refusal() -> Non
 NO_STOCK = last_error(error("OperationDenied.NoStock", "wait"))
 RACE = last_error(error("IncorrectInstanceStatus", "wait"))
 FLAKY = last_error(error("InternalError", "retry"))
-REFUSED = {"outcome": Outcome.REFUSED, "last_try_at": NOW}
-GIVEN = {"ending": "Refused", "new_disk_id": None}
+REFUSED: dict[str, Any] = {"outcome": Outcome.REFUSED, "last_try_at": NOW}
+GIVEN: dict[str, Any] = {"ending": "Refused", "new_disk_id": None}
 
 START_ROWS: list[tuple[dict[str, Any], str, float, Kind, Reason]] = [
     ({}, "Stopped", 5, StartInstance, R.STARTING),
@@ -520,7 +531,7 @@ def test_a_machine_is_started_until_it_runs(
 
 def test_the_error_that_ended_an_operation_is_no_alarm_about_its_start() -> None:
     unpaid = last_error(error("INST_HAS_UNPAID_ORDER"))
-    given = {**GIVEN, "outcome": Outcome.ACCEPTED, "tries": 2, "last_error": unpaid}
+    given: dict[str, Any] = {**GIVEN, "outcome": Outcome.ACCEPTED, "tries": 2, "last_error": unpaid}
     decision = decide(under_way(Step.START, **given), seen("Stopped"), at(5))
     assert decision.reason is R.GIVING_BACK
 
@@ -736,3 +747,11 @@ def test_a_reason_that_this_version_does_not_know_is_no_obstacle() -> None:
     begun = replace(begun, status=begun.status.replace(conditions=strange))
     assert decide(begun, seen(fresh=False), at(1)).reason is R.OBSERVING
     assert decide(begun, seen(failure="x"), at(1)).reason is R.ACCOUNT_NOT_READY
+
+
+def test_a_step_that_no_parser_lets_through_is_refused_loudly() -> None:
+    op = operation(under_way()).model_copy(update={"step": "Dance"})
+    begun = under_way()
+    begun = replace(begun, status=begun.status.model_copy(update={"operation": op}))
+    with pytest.raises(AssertionError):
+        decide(begun, seen(), NOW)

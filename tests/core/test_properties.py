@@ -177,7 +177,7 @@ specs = st.sampled_from(
         of(imageId=None, advanced={"diskId": "d-source"}),
     ]
 )
-annotations = st.sampled_from(
+marks: st.SearchStrategy[dict[str, str]] = st.sampled_from(
     [
         {},
         {},
@@ -233,7 +233,7 @@ def records(
     begun = replace(
         begun,
         status=begun.status.replace(operation=op),
-        annotations=draw(annotations),
+        annotations=draw(marks),
         deleting=draw(st.integers(0, 4)) == 0,
     )
     return begun if changed is None else replace(begun, spec=subject(**changed).spec, generation=2)
@@ -242,7 +242,7 @@ def records(
 @st.composite
 def resting(draw: st.DrawFn) -> Subject:
     """Return a subject without an operation: new, settled, or with a plan that was tried."""
-    wanting = subject(**draw(specs), annotations=draw(annotations))
+    wanting = subject(**draw(specs), annotations=draw(marks))
     for _ in range(draw(st.integers(0, 2))):
         decision = decide(wanting, draw(worlds()), draw(times))
         if decision.status.operation is None:

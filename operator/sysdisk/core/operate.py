@@ -409,13 +409,8 @@ def _wants_start(op: Operation) -> bool:
     """Whether the machine is to run: after a replacement as asked, else as it was."""
     if op.new_disk_id is None:
         return op.stopped_by_us and op.was_running
-    match op.inputs.start_after:
-        case StartAfter.ALWAYS:
-            return True
-        case StartAfter.NEVER:
-            return False
-        case StartAfter.IF_IT_WAS_RUNNING:
-            return op.was_running
+    after = op.inputs.start_after
+    return after is StartAfter.ALWAYS or (op.was_running and after is not StartAfter.NEVER)
 
 
 def _start(p: Pass) -> Decision:

@@ -152,18 +152,15 @@ def with_trigger(subject: Subject, trigger: str | None) -> tuple[str, ...]:
 # -- the image family -------------------------------------------------------------------------
 
 
-def resolved_for(subject: Subject) -> ResolvedFor | None:
-    """Return what a family would be resolved for now; None: the spec names no family.
+def resolved_for(subject: Subject) -> ResolvedFor:
+    """Return what the family that the spec names would be resolved for now.
 
     An edit that asks for nothing new (suspend, power, windows) keeps the member that was taken:
     a newer image must never be the side effect of a pause. So the generation is recorded for
     people, and `inputs` decides.
     """
-    family = subject.spec.image_family
-    if family is None:
-        return None
     return ResolvedFor(
-        image_family=family,
+        image_family=subject.spec.image_family or "",
         generation=subject.generation,
         trigger=due_trigger(subject),
         inputs=target_hash(subject.spec, None),
@@ -175,7 +172,6 @@ def pinned_image(subject: Subject) -> str | None:
     if subject.spec.image_family is None:
         return subject.spec.image_id
     was, now = subject.status.resolved_for, resolved_for(subject)
-    assert now is not None
     if was is None or (was.image_family, was.inputs) != (now.image_family, now.inputs):
         return None
     if now.trigger is not None and was.trigger != now.trigger:
