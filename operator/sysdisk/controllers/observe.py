@@ -106,6 +106,8 @@ class Eyes:
             yield _told("cpu_architecture", lookups.cpu_architecture(instance.instance_type))
         if look.source_disk is not None:
             yield self._source_disk(look.source_disk, region, subject.spec.instance_id)
+        if look.backup is not None:
+            yield _told("backup", lookups.snapshot(look.backup))
         if look.secret:
             yield _told("secret", self._secret(subject))
 

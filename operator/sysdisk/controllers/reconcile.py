@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Final, Protocol, assert_never
 
 from sysdisk.api.conditions import Kind
-from sysdisk.api.meta import ANNOTATION_RETRY
+from sysdisk.api.meta import ANNOTATION_APPROVE, ANNOTATION_APPROVED_BY, ANNOTATION_RETRY
 from sysdisk.api.reasons import Reason
 from sysdisk.api.spec import StoppedMode
 from sysdisk.api.status import Operation, Step, SystemDiskSpecStatus
@@ -28,7 +28,9 @@ from sysdisk.core.model import (
     RESYNC,
     AddFinalizer,
     ApplyAutoSnapshotPolicy,
+    CreateSnapshot,
     Decision,
+    DropApproval,
     Event,
     Key,
     Look,
@@ -64,6 +66,7 @@ HELD_AT_LEAST: Final = 1.0
 """Seconds; a write that the rate limit holds for longer is not recorded yet."""
 
 _ACTIONS: Final = {
+    CreateSnapshot: "CreateSnapshot",
     StopInstance: "StopInstance",
     ReplaceSystemDisk: "ReplaceSystemDisk",
     StartInstance: "StartInstance",
@@ -222,12 +225,17 @@ class Reconciler:
         return self._resync
 
     def _blinked(self, subject: Subject, observed: Observed) -> bool:
-        """Whether ECS could not be asked just now: for a short while that is nothing to tell."""
+        """Whether ECS could not be asked just now: at rest that is nothing to tell for a while.
+
+        With an operation under way the core decides, by the operation's own times.
+        """
         if not observed.failure:
             self._failing.pop(subject.key, None)
             return False
         if observed.account is not None:
             self._wake(AccountKey(observed.account.name))
+        if subject.status.operation is not None:
+            return False
         now = self._clock.monotonic()
         return now - self._failing.setdefault(subject.key, now) < BLINK_SECONDS
 
@@ -264,11 +272,13 @@ class Reconciler:
         """Hold account and object, in this order, before the intent; a used-up retry goes along."""
         if observed.account is not None:
             await self._accounts.hold(observed.account.name)
-        used = {ANNOTATION_RETRY: None} if ANNOTATION_RETRY in subject.annotations else None
-        version = await self._recorder.set_finalizer(subject, True, used)
+        orders = (ANNOTATION_APPROVE, ANNOTATION_APPROVED_BY, ANNOTATION_RETRY)
+        used = {order: None for order in orders if order in subject.annotations}
+        version = await self._recorder.set_finalizer(subject, True, used or None)
         if version is None:
             raise NotThere("the object is gone", code=404)
-        return replace(subject, resource_version=version, has_finalizer=True)
+        left = {k: v for k, v in subject.annotations.items() if k not in used}
+        return replace(subject, resource_version=version, has_finalizer=True, annotations=left)
 
     async def _carry_out(
         self, subject: Subject, decision: Decision, eyes: Eyes
@@ -280,13 +290,26 @@ class Reconciler:
                 await self._record(subject, decision)
             case RemoveFinalizer():
                 return await self._end(subject, decision)
-            case StopInstance() | ReplaceSystemDisk() | StartInstance() | ApplyAutoSnapshotPolicy():
+            case DropApproval():
+                await self._drop_approval(await self._record(subject, decision))
+            case (
+                CreateSnapshot()
+                | StopInstance()
+                | ReplaceSystemDisk()
+                | StartInstance()
+                | ApplyAutoSnapshotPolicy()
+            ):
                 return await self._write(subject, decision, eyes)
             case Look() | AddFinalizer():
                 raise AssertionError("handled by the caller")
             case _:
                 assert_never(decision.action)
         return self._pause(subject, decision)
+
+    async def _drop_approval(self, subject: Subject) -> None:
+        """Take a lapsed approval off, so that a new one can be told from it."""
+        both = {ANNOTATION_APPROVE: None, ANNOTATION_APPROVED_BY: None}
+        await self._recorder.annotate(subject, both)
 
     async def _with_finalizer(self, subject: Subject) -> Subject:
         """Put the finalizer back where it is missing under an operation."""
@@ -393,6 +416,16 @@ class Reconciler:
         if not self._may_act():
             return NotSent("this process is not the leader any more")
         match decision.action:
+            case CreateSnapshot() as ask:
+                return await region.create_snapshot(
+                    ask.disk_id,
+                    client_token=ask.token,
+                    name=ask.name,
+                    description=ask.description,
+                    retention_days=ask.days,
+                    tags=ask.tags,
+                    not_after=not_after,
+                )
             case StopInstance(instance_id=instance_id, force=force, stopped_mode=mode):
                 return await region.stop_instance(
                     instance_id, force=force, stopped_mode=StoppedMode(mode), not_after=not_after
@@ -403,8 +436,8 @@ class Reconciler:
                 return await region.apply_auto_snapshot_policy(
                     policy_id, disk_id, not_after=not_after
                 )
-            case ReplaceSystemDisk() as ask:
-                return await self._send_replace(ask, region, eyes, not_after)
+            case ReplaceSystemDisk() as swap:
+                return await self._send_replace(swap, region, eyes, not_after)
             case _:
                 raise AssertionError(f"{decision.action} is no write to ECS")
 
@@ -440,7 +473,12 @@ class Reconciler:
         """Record what the answer taught, onto whatever the object has become meanwhile."""
         action = decision.action
         assert isinstance(
-            action, StopInstance | ReplaceSystemDisk | StartInstance | ApplyAutoSnapshotPolicy
+            action,
+            CreateSnapshot
+            | StopInstance
+            | ReplaceSystemDisk
+            | StartInstance
+            | ApplyAutoSnapshotPolicy,
         )
         now = self._clock.now()
         learned = learn(before, intent, action, subject.spec.instance_id, answer, now)

@@ -136,6 +136,18 @@ class Recorder:
             return None
         return self._remember(after)
 
+    async def annotate(self, subject: Subject, annotations: Mapping[str, str | None]) -> None:
+        """Merge annotations into the object that was read. Raises Conflict."""
+        after = await self._kube.patch_metadata(
+            SPECS,
+            subject.key.namespace,
+            subject.key.name,
+            uid=subject.uid,
+            resource_version=subject.resource_version,
+            annotations=annotations,
+        )
+        self._remember(after)
+
     def _stored(self, subject: Subject) -> Mapping[str, Any]:
         """Return the status as it is stored in the version that was read. Raises Conflict."""
         body = self._specs.get(subject.key)

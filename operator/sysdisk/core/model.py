@@ -83,6 +83,8 @@ class Look:
     supply: bool = False
     cpu_architecture: bool = False
     source_disk: str | None = None
+    backup: str | None = None
+    """This snapshot, as it is now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +128,24 @@ class StartInstance:
 
 
 @dataclass(frozen=True, slots=True)
+class CreateSnapshot:
+    """ECS CreateSnapshot: the backup. Everything in it follows from the record, so that a repeat
+    with the same token is the same request."""
+
+    disk_id: str
+    token: str
+    name: str
+    description: str
+    days: int | None
+    tags: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DropApproval:
+    """Take a lapsed approval off the object, on condition that it is still the one read."""
+
+
+@dataclass(frozen=True, slots=True)
 class ApplyAutoSnapshotPolicy:
     """ECS ApplyAutoSnapshotPolicy: put the old disk's policy on the new one."""
 
@@ -133,8 +153,10 @@ class ApplyAutoSnapshotPolicy:
     policy_id: str
 
 
-EcsWrite = StopInstance | ReplaceSystemDisk | StartInstance | ApplyAutoSnapshotPolicy
-Action = Nothing | Look | AddFinalizer | RemoveFinalizer | EcsWrite
+EcsWrite = (
+    CreateSnapshot | StopInstance | ReplaceSystemDisk | StartInstance | ApplyAutoSnapshotPolicy
+)
+Action = Nothing | Look | AddFinalizer | RemoveFinalizer | DropApproval | EcsWrite
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,12 +14,13 @@ from sysdisk.api.status import LastError, Operation, Outcome, Step
 from sysdisk.core.answers import Accepted, Answer, ErrorClass, Failure, NotSent, Refused, Unknown
 from sysdisk.core.model import (
     ApplyAutoSnapshotPolicy,
+    CreateSnapshot,
     EcsWrite,
     ReplaceSystemDisk,
     StartInstance,
     StopInstance,
 )
-from sysdisk.core.tokens import client_token
+from sysdisk.core.tokens import client_token, next_snapshot_token
 
 TOKEN_IN_FLIGHT: Final = frozenset({"LastTokenProcessing", "IdempotentProcessing"})
 TOKEN_MISMATCH: Final = frozenset(
@@ -48,6 +49,11 @@ POLICY_TRIES: Final = 3
 """How often the automatic snapshot policy is tried to be put back, before a person is told."""
 
 ENDING_REFUSED: Final = "Refused"
+ENDING_BACKUP_FAILED: Final = "BackupFailed"
+NOTHING_TO_SAVE: Final = frozenset(
+    {"IncorrectDiskStatus.NeverUsed", "IncorrectDiskStatus.NeverAttached"}
+)
+"""CreateSnapshot is refused because the disk never held anything."""
 
 
 def learn(
@@ -78,6 +84,8 @@ def learn(
         case _:
             assert_never(answer)
     match action:
+        case CreateSnapshot():
+            return _snapshot(told, answer, now)
         case ReplaceSystemDisk():
             return _replace(told, known, instance_id, answer, now)
         case StopInstance():
@@ -117,6 +125,35 @@ def last_error(failure: Failure) -> LastError:
 
 def _told(op: Operation, request_id: str) -> Operation:
     return op.replace(request_ids=(*op.request_ids, request_id)) if request_id else op
+
+
+def _snapshot(op: Operation, answer: Answer, now: datetime) -> Operation:
+    """A snapshot too many does no harm, so a definite refusal simply moves on to the next token."""
+    if isinstance(answer, Accepted):
+        if not answer.snapshot_id:
+            return op.replace(outcome=Outcome.UNKNOWN)
+        return op.replace(
+            snapshot_id=answer.snapshot_id,
+            outcome=Outcome.ACCEPTED,
+            outcome_at=now,
+            last_error=None,
+        )
+    if isinstance(answer, Unknown):
+        return op.replace(outcome=Outcome.UNKNOWN)
+    assert isinstance(answer, Refused)
+    failure = answer.failure
+    if failure.code in TOKEN_IN_FLIGHT:
+        return op.replace(outcome=Outcome.UNKNOWN)
+    refused = op.replace(
+        outcome=Outcome.REFUSED,
+        outcome_at=now,
+        snapshot_token=next_snapshot_token(op.snapshot_token or ""),
+    )
+    if failure.code in NOTHING_TO_SAVE:
+        return refused.replace(backup_skipped=f"{failure.code}: {failure.advice}", last_error=None)
+    if failure.error_class is ErrorClass.USER and failure.code not in TOKEN_MISMATCH:
+        return refused.replace(ending=op.ending or ENDING_BACKUP_FAILED)
+    return refused
 
 
 def _stop(op: Operation, before: Operation, answer: Answer) -> Operation:
@@ -172,13 +209,11 @@ def _replace(
     ):
         return op.replace(outcome=Outcome.UNKNOWN)
     settled = op.replace(outcome=Outcome.REFUSED, outcome_at=now, unlocked_since=None)
-    match failure.error_class:
-        case ErrorClass.RETRY:
-            return settled
-        case ErrorClass.WAIT:
-            return next_attempt(settled, instance_id)
-        case ErrorClass.USER:
-            return settled.replace(ending=op.ending or ENDING_REFUSED)
+    if failure.error_class is ErrorClass.USER:
+        return settled.replace(ending=op.ending or ENDING_REFUSED)
+    if failure.error_class is ErrorClass.WAIT:
+        return next_attempt(settled, instance_id)
+    return settled
 
 
 def accepted(op: Operation, new_disk_id: str, now: datetime) -> Operation:

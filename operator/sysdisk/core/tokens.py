@@ -13,6 +13,7 @@ from typing import Any, Final
 
 PLAN_VERSION: Final = "p1"
 TOKEN_VERSION: Final = "sd1"  # noqa: S105 - part of a name, not a secret
+SNAPSHOT_TOKEN_VERSION: Final = "sb1"  # noqa: S105 - part of a name, not a secret
 
 
 def _digest(value: Any, length: int) -> str:
@@ -50,3 +51,17 @@ def client_token(instance_id: str, old_disk_id: str, plan: str, attempt: int) ->
     made from the old one names one replacement only.
     """
     return f"{TOKEN_VERSION}-{_digest([instance_id, old_disk_id, plan, attempt], 48)}"
+
+
+def snapshot_token(instance_id: str, disk_id: str, plan: str, begun: str) -> str:
+    """Return the ClientToken of an operation's first CreateSnapshot.
+
+    Source: ECS CreateSnapshot, ClientToken. When the operation began is part of it: a backup of
+    last week must not be the answer to today's request.
+    """
+    return f"{SNAPSHOT_TOKEN_VERSION}-{_digest([instance_id, disk_id, plan, begun], 48)}"
+
+
+def next_snapshot_token(token: str) -> str:
+    """Return the token after `token`, for a snapshot that was refused or failed for certain."""
+    return f"{SNAPSHOT_TOKEN_VERSION}-{_digest(token, 48)}"

@@ -132,6 +132,17 @@ class Image:
 
 
 @dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One snapshot; an empty `status` says that ECS shows none of this ID. `progress` as ECS words
+    it, such as 42%. Source: ECS DescribeSnapshots."""
+
+    snapshot_id: str
+    status: str = ""
+    """`progressing`, `accomplished` or `failed`."""
+    progress: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Family:
     """The member that an image family stands for now; no `image_id`: it has none."""
 
@@ -276,6 +287,8 @@ class Observed:
     source_disk: Disk | None = None
     """The disk that `advanced.diskId` names."""
     source_disk_seen: bool = False
+    backup: Snapshot | None = None
+    """The snapshot that the operation under way waits for."""
     claims: tuple[Claim, ...] = ()
     dry_run: bool = False
     """Plan, and never write to ECS."""

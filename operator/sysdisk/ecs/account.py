@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from sysdisk.api.account import Limits
 from sysdisk.api.spec import StoppedMode
@@ -108,6 +108,7 @@ class RegionClient:
         name: str = "",
         description: str = "",
         retention_days: int | None = None,
+        tags: Iterable[tuple[str, str]] = (),
         not_after: float | None = None,
     ) -> Answer:
         """Begin a snapshot; `Accepted.snapshot_id` is its ID. A repeat with the same token gives
@@ -118,6 +119,7 @@ class RegionClient:
             name=name,
             description=description,
             retention_days=retention_days,
+            tags=tags,
         )
         return await self._write("CreateSnapshot", params, _accepted_snapshot, not_after)
 

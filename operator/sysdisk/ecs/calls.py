@@ -66,9 +66,13 @@ def create_snapshot(
     name: str = "",
     description: str = "",
     retention_days: int | None = None,
+    tags: Iterable[tuple[str, str]] = (),
 ) -> Wire:
     """Return CreateSnapshot; without `retention_days` it is kept for ever."""
-    return _wire(
+    tagged: Wire = {}
+    for number, (key, value) in enumerate(tags, 1):
+        tagged |= {f"Tag.{number}.Key": key, f"Tag.{number}.Value": value}
+    return tagged | _wire(
         DiskId=disk_id,
         ClientToken=client_token,
         SnapshotName=name or None,
@@ -189,6 +193,16 @@ def describe_supply(region_id: str, zone_id: str, instance_type: str) -> Wire:
 def describe_regions() -> Wire:
     """Return DescribeRegions."""
     return _wire()
+
+
+def describe_snapshots(region_id: str, ids: Iterable[str], token: str = "") -> Wire:
+    """Return DescribeSnapshots for at most 100 snapshot IDs."""
+    return _wire(
+        RegionId=region_id,
+        SnapshotIds=_json(ids),
+        MaxResults=SNAPSHOTS_A_PAGE,
+        NextToken=token or None,
+    )
 
 
 def describe_default_encryption(region_id: str) -> Wire:

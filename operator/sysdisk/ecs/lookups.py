@@ -7,14 +7,14 @@ Many specs share these answers, so a fleet that is re-imaged together asks once.
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
 
-from sysdisk.core.world import Family, Image, Supply
+from sysdisk.core.world import Family, Image, Snapshot, Supply
 from sysdisk.ecs import calls, parse
-from sysdisk.ecs.batches import Shared
+from sysdisk.ecs.batches import Batcher, Shared
 from sysdisk.ecs.clock import Clock
-from sysdisk.ecs.errors import NoAnswer, Refusal, Throttled
+from sysdisk.ecs.errors import EcsError, NoAnswer, Refusal, Throttled
 from sysdisk.ecs.failures import unreadable
 from sysdisk.ecs.port import Body, Params
 
@@ -51,6 +51,9 @@ class Lookups:
         )
         self._encryption = Shared(self._ask_encryption, clock, ttl=ttl, gather=gather)
         self._snapshots = Shared(self._ask_snapshots, clock, ttl=ttl / 12, gather=gather)
+        self._backups = Batcher(
+            self._ask_backups, clock, size=calls.SNAPSHOTS_A_PAGE, gather=gather
+        )
         self._transfers = Shared(self._ask_transfers, clock, ttl=ttl, gather=gather)
         self._supplies = Shared(self._ask_supply, clock, ttl=2 * ttl, gather=gather)
         self._types = Shared(self._ask_architecture, clock, ttl=FOR_GOOD, gather=gather)
@@ -95,6 +98,12 @@ class Lookups:
         """Return the IDs of all regions of ECS, as the account sees them."""
         return await self._regions.get("")
 
+    async def snapshot(self, snapshot_id: str) -> Snapshot:
+        """Return one snapshot, of a request begun after this call; an empty status if ECS shows
+        none. Up to 100 that are waited for share a request."""
+        seen = await self._backups.get(snapshot_id)
+        return seen.value or Snapshot(snapshot_id)
+
     async def close(self) -> None:
         """Stop asking; who still waits gets `NoAnswer`."""
         for shared in (self._images, self._families, self._key_pairs, self._encryption):
@@ -102,6 +111,7 @@ class Lookups:
         for one in (self._snapshots, self._transfers, self._types, self._regions):
             await one.close()
         await self._supplies.close()
+        await self._backups.close()
 
     async def _ask_image(self, image_id: str) -> Image:
         for owner, public in _OWNERS:
@@ -160,6 +170,16 @@ class Lookups:
         return parse.default_encryption(
             await self._read("DescribeDiskEncryptionByDefaultStatus", params)
         )
+
+    async def _ask_backups(self, ids: Sequence[str]) -> dict[str, Snapshot | EcsError]:
+        found: dict[str, Snapshot | EcsError] = {}
+        async for body in pages(
+            self._read,
+            "DescribeSnapshots",
+            lambda token: calls.describe_snapshots(self._region, ids, token),
+        ):
+            found |= {snapshot.snapshot_id: snapshot for snapshot in parse.snapshots(body)}
+        return found
 
     async def _ask_snapshots(self, _: str) -> frozenset[str]:
         found: set[str] = set()

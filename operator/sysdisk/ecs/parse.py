@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from sysdisk.core.world import Disk, Family, Image, Instance, Lock, Supply
+from sysdisk.core.world import Disk, Family, Image, Instance, Lock, Snapshot, Supply
 from sysdisk.ecs.failures import unreadable
 from sysdisk.ecs.port import Body
 
@@ -80,6 +80,18 @@ def snapshot_sources(body: Body) -> tuple[str, ...]:
     """Return the disks that the snapshots of one page are of. Source: DescribeSnapshots."""
     found = _listed(body, "Snapshots", "Snapshot")
     return tuple(_need(raw, "SourceDiskId", "snapshot") for raw in found)
+
+
+def snapshots(body: Body) -> tuple[Snapshot, ...]:
+    """Return the snapshots of one page. Source: DescribeSnapshots."""
+    return tuple(
+        Snapshot(
+            _need(raw, "SnapshotId", "snapshot"),
+            _need(raw, "Status", "snapshot"),
+            _text(raw, "Progress"),
+        )
+        for raw in _listed(body, "Snapshots", "Snapshot")
+    )
 
 
 def default_encryption(body: Body) -> bool:

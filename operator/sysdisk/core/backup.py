@@ -1,0 +1,197 @@
+"""The backup: a snapshot of the old disk, finished before the machine is touched.
+
+It is the first step of an operation that asks for one. The machine is left alone in it, so that
+whatever goes wrong ends the operation with nothing lost and nothing to start. It counts for the
+window that it was begun in, without windows for an hour; what is written to the disk between the
+snapshot and the stop is lost, which the plan says.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from sysdisk.api.conditions import Extra, Kind
+from sysdisk.api.durations import format_time
+from sysdisk.api.reasons import Reason
+from sysdisk.api.status import ErrorClass, LastError, Operation, Outcome, PlanPolicy, Step
+from sysdisk.core.backoff import backoff
+from sysdisk.core.model import CreateSnapshot, Decision, DiskLook, Key, Look
+from sysdisk.core.outcome import ENDING_BACKUP_FAILED
+from sysdisk.core.tokens import next_snapshot_token, snapshot_token
+from sysdisk.core.under_way import Pass, ask, error_text
+from sysdisk.core.world import Snapshot
+
+COUNTS_FOR: Final = timedelta(hours=1)
+"""How long a backup counts from its beginning where there are no windows."""
+
+APPEARS_WITHIN: Final = timedelta(minutes=2)
+"""A snapshot that ECS does not show so long after it accepted it, is gone."""
+
+FAILURES_AT_MOST: Final = 3
+NAME_LIMIT: Final = 128
+ENDING_OVERDUE: Final = "BackupOverdue"
+ENDING_WORLD_CHANGED: Final = "WorldChanged"
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """End the operation; nothing was touched. `ending`: why, in one word."""
+
+    op: Operation
+    ending: str
+
+
+@dataclass(frozen=True, slots=True)
+class GoOn:
+    """The backup is there, or there is nothing to save."""
+
+
+def wanted(policy: PlanPolicy) -> bool:
+    """Whether a backup is asked for."""
+    return policy.backup is not None and bool(policy.backup.enabled)
+
+
+def opened(
+    op: Operation, instance_id: str, policy: PlanPolicy, closes: datetime | None
+) -> Operation:
+    """Return `op` at its first step, the backup, with its token; `closes`: the window's end."""
+    begun = format_time(op.started_at)
+    return op.replace(
+        step=Step.BACKUP,
+        snapshot_token=snapshot_token(instance_id, op.old_disk_id, op.plan_id, begun),
+        backup_days=policy.backup.retention_days if policy.backup else None,
+        backup_by=closes or op.started_at + COUNTS_FOR,
+        give_back_by=None,
+    )
+
+
+def request(op: Operation, key: Key) -> CreateSnapshot:
+    """Return the snapshot to ask for, named and tagged so that a person finds it again."""
+    tags = {
+        "sysdisk.dev/spec": str(key),
+        "sysdisk.dev/plan": op.plan_id,
+        "sysdisk.dev/begun": format_time(op.started_at),
+    }
+    return CreateSnapshot(
+        disk_id=op.old_disk_id,
+        token=op.snapshot_token or "",
+        name=f"sysdisk-{key.namespace}-{key.name}"[:NAME_LIMIT],
+        description=f"Before plan {op.plan_id} of {key}"[:256],
+        days=op.backup_days,
+        tags=tuple(tags.items()),
+    )
+
+
+def back_up(p: Pass) -> Decision | Leave | GoOn:
+    """Return the next step of the backup, or where it leads."""
+    op = p.op
+    if p.observed.system_disks is None:
+        return ask(p.subject, Look(fresh=True, disks=DiskLook.KNOWN))
+    disk = p.observed.system_disk
+    if disk is None or disk.disk_id != op.old_disk_id:
+        return Leave(op, ENDING_WORLD_CHANGED)
+    if op.backup_skipped:
+        return GoOn()
+    if op.backup_by is not None and p.now >= op.backup_by:
+        return Leave(op.replace(last_error=_overdue(op)), ENDING_OVERDUE)
+    if op.snapshot_id is None:
+        return _create(p)
+    if p.observed.backup is None:
+        return ask(p.subject, Look(backup=op.snapshot_id))
+    return _wait(p, p.observed.backup)
+
+
+def _create(p: Pass) -> Decision | Leave:
+    op = p.op
+    if op.last_try_at is not None:
+        due = op.last_try_at + backoff(op.tries)
+        if p.now < due:
+            return p.say(Reason.BACKING_UP, text(op), look_again=due - p.now)
+    sent = op.replace(tries=op.tries + 1, last_try_at=p.now, outcome=Outcome.UNKNOWN)
+    return p.with_op(sent).say(Reason.BACKING_UP, text(sent), action=request(sent, p.subject.key))
+
+
+def _wait(p: Pass, seen: Snapshot) -> Decision | Leave | GoOn:
+    op = p.op
+    if seen.status == "accomplished":
+        return GoOn()
+    gone = not seen.status and p.now >= (op.outcome_at or op.step_at) + APPEARS_WITHIN
+    if seen.status != "failed" and not gone:
+        return p.say(Reason.BACKING_UP, text(op))
+    failed = op.replace(last_error=_failed(op, gone=gone))
+    if op.tries >= FAILURES_AT_MOST:
+        return Leave(failed, ENDING_BACKUP_FAILED)
+    again = failed.replace(
+        snapshot_id=None,
+        snapshot_token=next_snapshot_token(op.snapshot_token or ""),
+        outcome=Outcome.REFUSED,
+    )
+    return _create(p.with_op(again))
+
+
+def _failed(op: Operation, *, gone: bool) -> LastError:
+    what = "is not there any more" if gone else "ended as failed"
+    return LastError(
+        code="SnapshotFailed",
+        message=f"snapshot {op.snapshot_id} of disk {op.old_disk_id} {what}",
+        class_=ErrorClass.RETRY,
+        advice="Look at the disk in the ECS console, then run `sysdisk retry`.",
+    )
+
+
+def _overdue(op: Operation) -> LastError:
+    by = format_time(op.backup_by) if op.backup_by else ""
+    return LastError(
+        code="SnapshotOverdue",
+        message=f"the backup of disk {op.old_disk_id} was not finished by {by}, when it ceased to "
+        "count",
+        class_=ErrorClass.WAIT,
+        advice="A later snapshot of the disk is incremental and takes less time. A maintenance "
+        "window that is longer lets a backup take longer.",
+    )
+
+
+def text(op: Operation) -> str:
+    """Return what is said while the backup is made: the same words until something changes."""
+    by = f" It has to be finished by {format_time(op.backup_by)}." if op.backup_by else ""
+    if op.snapshot_id is None:
+        return (
+            f"Asking for a snapshot of disk {op.old_disk_id} for plan {op.plan_id}; the machine "
+            f"is not touched before it is finished.{by}{error_text(op)}"
+        )
+    return (
+        f"Backing up disk {op.old_disk_id} as snapshot {op.snapshot_id} for plan {op.plan_id}; "
+        f"the machine is not touched before it is finished.{by}{error_text(op)}"
+    )
+
+
+def condition(op: Operation) -> Extra | None:
+    """Return the condition BackedUp of an operation; None: no backup was asked for."""
+    if op.snapshot_token is None:
+        return None
+    if op.backup_skipped:
+        return Extra(Kind.BACKED_UP, False, "NothingToSave", op.backup_skipped)
+    if op.step is Step.BACKUP:
+        return Extra(Kind.BACKED_UP, False, "BackingUp", f"Disk {op.old_disk_id} is being saved.")
+    if op.snapshot_id is None:
+        return Extra(Kind.BACKED_UP, False, "BackupFailed", f"Disk {op.old_disk_id} is not saved.")
+    return Extra(
+        Kind.BACKED_UP,
+        True,
+        "SnapshotAccomplished",
+        f"Disk {op.old_disk_id} is saved as snapshot {op.snapshot_id}.",
+    )
+
+
+def lines(policy: PlanPolicy, disk_id: str) -> tuple[str, ...]:
+    """Return the plan's lines about the backup, as people read them."""
+    if not wanted(policy):
+        return ()
+    days = policy.backup.retention_days if policy.backup else None
+    kept = f"kept {days} days" if days else "kept until it is deleted"
+    return (
+        f"+ backup: a snapshot of {disk_id}, {kept}",
+        "! what is written between snapshot and stop is lost",
+    )
