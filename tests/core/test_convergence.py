@@ -244,7 +244,7 @@ MOVES = st.one_of(
     st.booleans().map(lambda on: ("grant", on)),
     st.booleans().map(lambda on: ("failure", on)),
     st.just(("delete", None)),
-    st.just(("clock", None)),
+    st.sampled_from([2, 300]).map(lambda minutes: ("clock", minutes)),
 )
 
 
@@ -274,7 +274,8 @@ def move(operator: Operator, kind: str, value: Any) -> None:
         case "failure":
             operator.world["failure"] = "Throttling: slow down" if value else ""
         case "clock":
-            cloud.now -= timedelta(minutes=2)
+            cloud.now -= timedelta(minutes=value)
+            cloud.due = [(cloud.now + BUSY_FOR, kind, then) for _, kind, then in cloud.due]
         case "delete" if now.has_finalizer:
             operator.subject = replace(now, deleting=True)
 

@@ -755,3 +755,49 @@ def test_a_step_that_no_parser_lets_through_is_refused_loudly() -> None:
     begun = replace(begun, status=begun.status.model_copy(update={"operation": op}))
     with pytest.raises(AssertionError):
         decide(begun, seen(), NOW)
+
+
+# -- a clock that was set back --------------------------------------------------------------------
+
+AHEAD: dict[str, Any] = {"step_at": at(hours=5), "last_try_at": at(hours=5), "tries": 1}
+
+
+@pytest.mark.parametrize(
+    ("step", "fields", "world", "action"),
+    [
+        (Step.STOP, AHEAD, seen(), StopInstance),
+        (Step.REPLACE, {**AHEAD, "outcome": Outcome.REFUSED}, seen("Stopped"), ReplaceSystemDisk),
+        (
+            Step.REPLACE,
+            {**AHEAD, "outcome": Outcome.UNKNOWN, "first_try_at": at(hours=5)},
+            seen("Stopped"),
+            ReplaceSystemDisk,
+        ),
+        (Step.START, {**AHEAD, "outcome": Outcome.ACCEPTED}, replaced(), StartInstance),
+    ],
+)
+def test_nothing_waits_for_a_clock_that_was_set_back_to_catch_up(
+    step: Step, fields: dict[str, Any], world: Observed, action: Kind
+) -> None:
+    decision = decide(under_way(step, **fields), world, at(5))
+    assert isinstance(decision.action, action)
+    assert operation(decision).last_try_at == at(5)
+
+
+def test_the_deadline_for_giving_back_is_never_further_away_than_it_was_set() -> None:
+    begun = under_way(Step.REPLACE, step_at=at(hours=5), give_back_by=at(hours=5, minutes=10))
+    waiting = decide(begun, seen("Stopped", locks=LOCKED), NOW)
+    assert operation(waiting).give_back_by == at(minutes=10)
+    back = decide(after(begun, waiting), seen("Stopped", locks=LOCKED), at(minutes=10))
+    assert back.action == StartInstance(VM)
+
+
+def test_a_watch_that_began_in_the_future_begins_now() -> None:
+    watched: dict[str, Any] = {**QUIET, "last_error": MISMATCH, "unlocked_since": at(hours=5)}
+    decision = decide(under_way(Step.REPLACE, **watched), seen("Stopped"), at(5))
+    assert operation(decision).unlocked_since == at(5)
+
+
+def test_clocks_that_differ_by_seconds_are_left_alone() -> None:
+    begun = under_way(last_try_at=at(20), step_at=at(20))
+    assert operation(decide(begun, seen(), at(5))) == operation(begun)

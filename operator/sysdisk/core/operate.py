@@ -34,7 +34,15 @@ from sysdisk.core.model import (
     Subject,
 )
 from sysdisk.core.outcome import TOKEN_MISMATCH, accepted, enter, next_attempt
-from sysdisk.core.under_way import Pass, ask, believed, error_text, replace_text, stop_text
+from sysdisk.core.under_way import (
+    Pass,
+    ask,
+    believed,
+    by_this_clock,
+    error_text,
+    replace_text,
+    stop_text,
+)
 from sysdisk.core.verdict import steady, verdict
 from sysdisk.core.world import FORBIDDING_LOCKS, Disk, Observed, Power, SecretState
 
@@ -76,6 +84,7 @@ def operate(subject: Subject, op: Operation, observed: Observed, now: datetime) 
             now,
             look_again=RESYNC,
         )
+    op = by_this_clock(op, now)
     if observed.failure:
         return _unreachable(subject, op, observed, now)
     if not (observed.fresh and observed.instance_seen):

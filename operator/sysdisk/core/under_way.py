@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Final
 
 from sysdisk.api.conditions import Kind
 from sysdisk.api.reasons import Reason, reason_of
@@ -14,6 +15,9 @@ from sysdisk.core.tokens import client_token
 from sysdisk.core.verdict import verdict, with_sight
 from sysdisk.core.wanted import plan_id_of
 from sysdisk.core.world import Instance, Observed
+
+SKEW: Final = timedelta(minutes=1)
+"""So far two clocks may be apart without anybody's fault."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +102,26 @@ def replace_text(instance_id: str, op: Operation) -> str:
         f"Replacing system disk {op.old_disk_id} of {instance_id} by one of {op.inputs.size} GiB "
         f"from {source} (plan {op.plan_id}, attempt {op.attempt}).{by}{error_text(op)}"
     )
+
+
+def by_this_clock(op: Operation, now: datetime) -> Operation:
+    """Return `op` with the times that lie well ahead of `now` brought back.
+
+    The clock was set back, or another process's was fast: no machine may stay down until ours has
+    caught up. A try in the future counts as none; what is repeated for it is one request to ECS.
+    """
+    limit = now + SKEW
+    deadline = limit + op.inputs.give_back_after
+    changes: dict[str, datetime | None] = {}
+    if op.step_at > limit:
+        changes["step_at"] = now
+    if op.last_try_at is not None and op.last_try_at > limit:
+        changes["last_try_at"] = None
+    if op.unlocked_since is not None and op.unlocked_since > limit:
+        changes["unlocked_since"] = None
+    if op.give_back_by is not None and op.give_back_by > deadline:
+        changes["give_back_by"] = now + op.inputs.give_back_after
+    return op.replace(**changes) if changes else op
 
 
 def error_text(op: Operation) -> str:
