@@ -54,7 +54,7 @@ class Lookups:
         self._backups = Batcher(
             self._ask_backups, clock, size=calls.SNAPSHOTS_A_PAGE, gather=gather
         )
-        self._transfers = Shared(self._ask_transfers, clock, ttl=ttl, gather=gather)
+        self._transfers = Shared(self._ask_transfers, clock, ttl=ttl, gather=gather, holds_up=bool)
         self._supplies = Shared(self._ask_supply, clock, ttl=2 * ttl, gather=gather)
         self._types = Shared(self._ask_architecture, clock, ttl=FOR_GOOD, gather=gather)
         self._regions = Shared(self._ask_regions, clock, ttl=FOR_GOOD, gather=gather)
