@@ -38,7 +38,7 @@ from sysdisk.core.decide import decide
 from sysdisk.core.model import Key, Subject
 from sysdisk.core.outcome import learn
 from sysdisk.core.passwords import password_faults
-from sysdisk.core.policy import effective, not_yet_supported
+from sysdisk.core.policy import effective
 from sysdisk.core.sizes import size_range
 from sysdisk.core.tokens import client_token, plan_id
 from sysdisk.core.wanted import (
@@ -404,21 +404,6 @@ def test_windows_are_the_specs_else_the_accounts_and_required_ones_hold(
         require=Require(maintenance_windows=required),
     )
     assert effective(what).maintenance_windows == holds
-
-
-@pytest.mark.parametrize(
-    ("what", "lines"),
-    [
-        (subject(), ()),
-        (subject(approval="Manual"), ("approval: Manual",)),
-        (subject(maintenanceWindows=[WINDOW.to_api()]), ("maintenanceWindows",)),
-        (subject(backup={"enabled": True}), ("backup",)),
-    ],
-)
-def test_what_has_no_step_yet_is_named(what: Subject, lines: tuple[str, ...]) -> None:
-    assert not_yet_supported(effective(what)) == lines
-    decision = decide(what, seen(), NOW)
-    assert (decision.reason is Reason.NOT_YET_SUPPORTED) is bool(lines)
 
 
 # -- rules and limits -----------------------------------------------------------------------------
