@@ -184,7 +184,7 @@ def _break_keys(world: World) -> Mend:
 
 
 def _start(world: World) -> None:
-    if world.target().status == "Stopped":
+    if world.target().status == "Stopped" and world.target().replacement is None:
         world.cloud.outside.start(world.target().id)
 
 

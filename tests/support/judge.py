@@ -132,6 +132,8 @@ class Judge:
             self._tell(f"cloud: {effect.kind} {_details(effect)}", effect.at)
             if effect.kind == "replacement_accepted":
                 self._replaces(effect)
+            if effect.kind == "replacement_failed":
+                self._disks.clear()  # of the one instance that a story is about
         self._effects_seen = len(effects)
 
     # -- the invariants ------------------------------------------------------------------------

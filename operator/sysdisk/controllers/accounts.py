@@ -411,6 +411,9 @@ class Accounts:
             try:
                 await self._patch(body, before, change(before, self._clock.now()))
                 return
+            except NotThere:
+                self._store.forget(AccountKey(name))
+                return
             except Conflict:
                 if attempt == WRITE_TRIES - 1:
                     raise
@@ -421,7 +424,7 @@ class Accounts:
         await self._change(name, _one_more_first_sight)
 
     async def count_result(self, name: str, result: str, replaced: bool) -> None:
-        """Count the end of an operation towards the brake: failures in a row, a success ends them."""
+        """Count the end of an operation for the brake: failures in a row, a success ends them."""
         if result in FAILED_RESULTS:
             await self._change(name, _one_more_failure)
         elif replaced:
@@ -430,8 +433,15 @@ class Accounts:
     # -- the finalizer -------------------------------------------------------------------------
 
     async def hold(self, name: str) -> None:
-        """Put our finalizer on the account: an operation is about to use it. Raises KubeError."""
-        await self._set_finalizer(name, True)
+        """Put our finalizer on the account: an operation is about to use it. Raises KubeError.
+
+        Conflict where it is gone unseen: what was decided rests on an account that is not there.
+        """
+        try:
+            await self._set_finalizer(name, True)
+        except NotThere as exc:
+            self._store.forget(AccountKey(name))
+            raise Conflict(f"EcsAccount {name} is gone", code=409) from exc
 
     async def _drop(self, name: str) -> None:
         try:

@@ -44,6 +44,7 @@ class Eyes:
         self._dry_run = dry_run
         self.region: RegionClient | None = None
         self.login: Login | None = None
+        self._account: AccountLook | None = None
 
     async def first(self, subject: Subject) -> Observed:
         """Return what is known without asking ECS: the account."""
@@ -59,6 +60,20 @@ class Eyes:
             )
         self.region.inventory.register(subject.spec.instance_id)
         return observed
+
+    async def account(self, subject: Subject, observed: Observed) -> Observed:
+        """Return `observed` with the account as it is now: a pass can be held up anywhere."""
+        self._account = await self._accounts.look(subject)
+        return replace(observed, account=self._account)
+
+    async def still_granted(self, subject: Subject) -> bool:
+        """Whether the account allows what it allowed at the decision (I7): asked before a write."""
+        then, now = self._account, await self._accounts.look(subject)
+        return then is not None and (then.state, then.grant, then.suspended) == (
+            now.state,
+            now.grant,
+            now.suspended,
+        )
 
     async def look(self, subject: Subject, observed: Observed, look: Look) -> Observed:
         """Return `observed` with what `look` asks for; with `failure` if ECS could not be asked."""

@@ -7,8 +7,9 @@ matters for safety: what it keeps saves a write or gives a machine back sooner.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final, Protocol, assert_never
 
@@ -22,7 +23,7 @@ from sysdisk.controllers.observe import Eyes, with_counts
 from sysdisk.controllers.pace import Pace
 from sysdisk.controllers.recorder import Recorder, Unreadable, read_subject
 from sysdisk.controllers.store import AccountKey, Slim, Store
-from sysdisk.core.answers import Accepted, Answer, NotSent
+from sysdisk.core.answers import Accepted, Answer, NotSent, Refused
 from sysdisk.core.decide import decide
 from sysdisk.core.model import (
     RESYNC,
@@ -41,10 +42,11 @@ from sysdisk.core.model import (
     StopInstance,
     Subject,
 )
+from sysdisk.core.operate import STOP_SETTLES
 from sysdisk.core.outcome import is_news, learn
 from sysdisk.core.stray import stray_stop
 from sysdisk.core.tell import tell
-from sysdisk.core.world import Observed
+from sysdisk.core.world import Observed, Power
 from sysdisk.ecs.account import RegionClient
 from sysdisk.ecs.clock import Clock
 from sysdisk.ecs.scrub import Scrubber
@@ -56,6 +58,8 @@ log = logging.getLogger(__name__)
 FENCE_SECONDS: Final = 5.0
 """A write to ECS leaves within this time of the answer to its own status write, or not at all."""
 
+STRAY_FOR: Final = STOP_SETTLES.total_seconds()
+STRAY_LOOK: Final = timedelta(seconds=5)
 RECORD_TRIES: Final = 5
 LOOKS_AT_MOST: Final = 12
 BLINK: Final = timedelta(seconds=2)
@@ -80,6 +84,15 @@ class Witness(Protocol):
     def event(self, subject: Subject, event: Event) -> None: ...
 
     def ended(self, result: str, steps: Mapping[str, int]) -> None: ...
+
+
+@dataclass(slots=True)
+class _Sent:
+    """A stop that this process sent, until it cannot come true unseen any more."""
+
+    intent: Operation
+    until: float
+    """Monotonic; from its answer on, or from when there will be none."""
 
 
 class Reconciler:
@@ -113,7 +126,7 @@ class Reconciler:
         self._recorder = Recorder(kube, specs)
         self._pace = Pace(poll_interval, clock.monotonic)
         self._notes: dict[Key, tuple[Operation, Operation]] = {}
-        self._stops: dict[Key, Operation] = {}
+        self._stops: dict[Key, _Sent] = {}
         self._stale: set[Key] = set()
         self._said: dict[Key, Reason] = {}
         self._failing: dict[Key, float] = {}
@@ -135,8 +148,8 @@ class Reconciler:
             self._stale.add(key)
             raise
         except NotThere:
-            self._specs.forget(key)
-            return None
+            gone = await self._recorder.read_again(key) is None
+            return None if gone else timedelta(0)
         finally:
             self._accounts.free(key)
 
@@ -192,7 +205,7 @@ class Reconciler:
                 region.inventory.unregister(instance_id)
 
     def _noted(self, subject: Subject) -> Subject:
-        """Return `subject` with what was learned of its last write and not worth a write by itself."""
+        """Return `subject` with what its last write taught and was not worth recording at once."""
         note = self._notes.get(subject.key)
         op = subject.status.operation
         if note is None or op != note[0]:
@@ -209,8 +222,9 @@ class Reconciler:
     # -- from the decision to the deed ---------------------------------------------------------
 
     async def _step(self, subject: Subject, eyes: Eyes, observed: Observed) -> timedelta | None:
-        subject = self._stray(subject, observed)
+        subject, observed = await self._stray(subject, eyes, observed)
         for _ in range(LOOKS_AT_MOST):
+            observed = await eyes.account(subject, observed)
             decision = self._decide(subject, observed)
             match decision.action:
                 case Look() as look:
@@ -240,7 +254,7 @@ class Reconciler:
         return now - self._failing.setdefault(subject.key, now) < BLINK_SECONDS
 
     def _decide(self, subject: Subject, observed: Observed) -> Decision:
-        """Decide on the account's present count, and take a place in it before anything is awaited."""
+        """Decide on the account's present count; take a place in it before anything is awaited."""
         account = observed.account
         if account is not None:
             counted = self._accounts.under_way(account.name, subject.key)
@@ -253,20 +267,27 @@ class Reconciler:
             self._accounts.reserve(account.name, subject.key)
         return decision
 
-    def _stray(self, subject: Subject, observed: Observed) -> Subject:
-        """Take up a stop of ours that took effect outside any recorded operation."""
+    async def _stray(
+        self, subject: Subject, eyes: Eyes, observed: Observed
+    ) -> tuple[Subject, Observed]:
+        """Take up a stop of ours that took effect outside any recorded operation (I3).
+
+        What was sent is remembered until the operation ends in this process, or the machine was
+        seen running for so long that no stop can be under way any more.
+        """
         sent = self._stops.get(subject.key)
-        if sent is None:
-            return subject
-        op = subject.status.operation
-        if op is not None and (op.plan_id, op.started_at) == (sent.plan_id, sent.started_at):
-            if op.step is not Step.STOP:
-                del self._stops[subject.key]
-            return subject
-        del self._stops[subject.key]
-        if op is not None:
-            return subject
-        return replace(subject, status=stray_stop(subject.status, sent))
+        if sent is None or subject.status.operation is not None:
+            return subject, observed
+        observed = await eyes.look(subject, observed, Look(fresh=True))
+        if observed.instance is None:
+            return subject, observed
+        if observed.instance.power is not Power.RUNNING:
+            now = self._clock.now()
+            owed = sent.intent.replace(step_at=now, last_try_at=now)
+            return replace(subject, status=stray_stop(subject.status, owed)), observed
+        if self._clock.monotonic() >= sent.until:
+            del self._stops[subject.key]
+        return subject, observed
 
     async def _add_finalizer(self, subject: Subject, observed: Observed) -> Subject:
         """Hold account and object, in this order, before the intent; a used-up retry goes along."""
@@ -344,9 +365,10 @@ class Reconciler:
 
     async def _end(self, subject: Subject, decision: Decision) -> timedelta | None:
         """Record the end, then take the finalizer off, then let go of the account."""
-        ended = subject.status.operation
-        self._stops.pop(subject.key, None)
+        ended, sent = subject.status.operation, self._stops.get(subject.key)
         recorded = await self._record(subject, decision)
+        if sent is not None and self._clock.monotonic() >= sent.until:
+            del self._stops[subject.key]
         if ended is not None:
             await self._count(ended, decision.status)
         if subject.has_finalizer:
@@ -395,10 +417,10 @@ class Reconciler:
         recorded = await self._record(subject, decision)
         not_after = self._clock.monotonic() + FENCE_SECONDS
         if isinstance(decision.action, StopInstance):
-            self._stops[subject.key] = intent
-        answer = await self._send(decision, region, eyes, not_after)
-        if isinstance(answer, NotSent) and isinstance(decision.action, StopInstance):
-            self._stops.pop(subject.key, None)
+            self._stops[subject.key] = _Sent(intent, math.inf)
+        answer = await self._send(recorded, decision, region, eyes, not_after)
+        if isinstance(decision.action, StopInstance):
+            self._stop_answered(subject.key, intent, answer, not_after)
         log.info(
             "answered",
             extra={
@@ -410,11 +432,35 @@ class Reconciler:
         )
         return await self._learn(recorded, decision, before, intent, answer)
 
+    def _stop_answered(self, key: Key, intent: Operation, answer: Answer, not_after: float) -> None:
+        """Forget a stop that did nothing; keep one whose effect may still be to come.
+
+        An answer in time to the first try leaves nothing to come. What took long may have taken
+        effect after another process ended the operation: then the record is read afresh.
+        """
+        now = self._clock.monotonic()
+        late = now > not_after
+        if isinstance(answer, NotSent) or (isinstance(answer, Refused) and intent.tries == 1):
+            self._stops.pop(key, None)
+        elif isinstance(answer, Accepted) and intent.tries == 1 and not late:
+            self._stops[key] = _Sent(intent, now)
+        else:
+            self._stops[key] = _Sent(intent, now + STRAY_FOR)
+        if late:
+            self._stale.add(key)
+
     async def _send(
-        self, decision: Decision, region: RegionClient, eyes: Eyes, not_after: float
+        self,
+        subject: Subject,
+        decision: Decision,
+        region: RegionClient,
+        eyes: Eyes,
+        not_after: float,
     ) -> Answer:
         if not self._may_act():
             return NotSent("this process is not the leader any more")
+        if not isinstance(decision.action, StartInstance) and not await eyes.still_granted(subject):
+            return NotSent("what the EcsAccount grants has changed")
         match decision.action:
             case CreateSnapshot() as ask:
                 return await region.create_snapshot(
@@ -505,6 +551,8 @@ class Reconciler:
     def _pause(self, subject: Subject, decision: Decision) -> timedelta:
         """Return how long to rest: as decided, while under way as learned, at rest with jitter."""
         op, rest = decision.status.operation, decision.look_again
+        if op is None and subject.key in self._stops:
+            return min(rest, STRAY_LOOK)
         if op is None:
             if rest >= RESYNC:
                 return self._resync * (0.9 + 0.2 * self._clock.jitter())
