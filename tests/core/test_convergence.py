@@ -310,8 +310,7 @@ def heal(operator: Operator) -> None:
     """Stop the faults: what may be waited for is lifted, and nobody holds anything back."""
     cloud = operator.cloud
     operator.world.clear()
-    if not cloud.due:
-        cloud.locks = ()
+    cloud.locks = tuple(lock for lock in cloud.locks if lock.reason == "InstanceReplacing")
     now = operator.subject
     operator.subject = replace(now, annotations={}, spec=spec(imageId=now.spec.image_id))
 
