@@ -1,0 +1,59 @@
+"""A hundred machines re-imaged together: what it costs, in calls and writes."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+
+import pytest
+
+from sysdisk.kube.resources import SPECS
+from sysdisk.sandbox.stage import TEAM
+from tests.support.e2e import World, stands
+
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.slow]
+
+MACHINES = 100
+CALLS_EACH = 6
+WRITES_EACH = 10
+
+
+async def test_a_hundred_replacements_cost_few_calls_and_few_writes(
+    stormy: World, record_property: Callable[[str, object], None]
+) -> None:
+    machines = [stormy.machine() for _ in range(MACHINES)]
+    columns = "--output=custom-columns=N:.metadata.name,V:.metadata.resourceVersion"
+    async with stormy.another("--resync-interval=5m") as operator:
+        asked = len(stormy.stage.cloud.requests)
+        async with stormy.kubectl.watching("get", "sds", "--watch", columns) as watch:
+            await watch.until(1)
+            names = await asyncio.gather(*(stormy.declare(machine) for machine in machines))
+            await _all_ready(stormy, set(names))
+            await stormy.until_true(lambda: _seen(watch.lines, names), "the watch has told all")
+            lines = list(watch.lines)
+        assert await operator.terminate() == 0
+    calls = Counter(request.action for request in stormy.stage.cloud.requests[asked:])
+    versions = {tuple(line.split()) for line in lines}
+    writes = Counter(name for name, _ in versions if name in set(names))
+    most = max(writes.values()) - 1  # the first one is the creation
+    print(f"ECS calls per replacement: {calls.total() / MACHINES:.2f} {dict(calls)}")
+    print(f"writes on a spec: at most {most}, {writes.total() / MACHINES - 1:.2f} on average")
+    record_property("ECS calls per replacement", calls.total() / MACHINES)
+    record_property("writes on a spec, at most", most)
+    assert [stormy.replacements(machine) for machine in machines] == [1] * MACHINES
+    assert all(stormy.running(machine) for machine in machines)
+    assert calls.total() <= CALLS_EACH * MACHINES
+    assert 3 <= most <= WRITES_EACH
+
+
+async def _all_ready(stormy: World, names: set[str]) -> None:
+    async def ready() -> bool:
+        found = [o async for o in stormy.stage.client.list(SPECS, TEAM)]
+        done = {o["metadata"]["name"] for o in found if stands(o, "Ready", "True", "UpToDate")}
+        still = {o["metadata"]["name"] for o in found if o["metadata"].get("finalizers")}
+        return names <= done and not names & still
+
+    await stormy.until_true(ready, "all are ready, without our finalizer")
+
+
+def _seen(lines: list[str], names: list[str]) -> bool:
+    return {line.split()[0] for line in lines} >= set(names)
