@@ -31,6 +31,7 @@ from sysdisk.core.answers import Accepted, Answer, Failure, NotSent, Refused
 from sysdisk.core.decide import decide
 from sysdisk.core.model import (
     ApplyAutoSnapshotPolicy,
+    CreateSnapshot,
     Decision,
     ReplaceSystemDisk,
     StartInstance,
@@ -56,7 +57,8 @@ def ask(before: Subject, world: Observed, seconds: float = 5) -> Decision:
     """Return the decision that writes to ECS."""
     decision = decide(before, world, at(seconds))
     assert isinstance(
-        decision.action, StopInstance | ReplaceSystemDisk | StartInstance | ApplyAutoSnapshotPolicy
+        decision.action,
+        CreateSnapshot | StopInstance | ReplaceSystemDisk | StartInstance | ApplyAutoSnapshotPolicy,
     ), decision
     return decision
 
@@ -316,13 +318,6 @@ def test_an_answer_about_the_token_alone_is_told_as_unknown(code: str) -> None:
             unknown(),
             Reason.FINISHING,
             "ApplyAutoSnapshotPolicy",
-        ),
-        (
-            under_way(Step.BACKUP, last_try_at=None),
-            seen(),
-            unknown(),
-            Reason.STOPPING,
-            "Backup for plan",
         ),
     ],
 )

@@ -16,7 +16,6 @@ from sysdisk.core.approval import (
     NotApproved,
     TakenUp,
     condition,
-    condition_under_way,
     forgotten,
     judge,
     needed,
@@ -114,7 +113,6 @@ def test_the_condition_says_who_and_until_when() -> None:
     extra = condition(Approved(APPROVED))
     assert (extra.holds, extra.reason) == (True, "Approved")
     assert extra.message == "Plan p1-a is approved by ann, until 2026-03-08T12:00:00Z."
-    assert condition_under_way("p1-a", "ann").message == "Plan p1-a is approved by ann."
 
 
 def test_the_condition_tells_waiting_from_lapsed() -> None:

@@ -67,7 +67,6 @@ STOP_ROWS: list[tuple[str, dict[str, Any], float, Kind, Reason, Step]] = [
     ("Running", {}, 30, StopInstance, R.STOPPING, Step.STOP),
     ("Running", {"last_try_at": None}, 1, StopInstance, R.STOPPING, Step.STOP),
     ("Running", {"outcome": Outcome.REFUSED}, 2, StopInstance, R.STOPPING, Step.STOP),
-    ("Running", {"step": Step.BACKUP}, 30, StopInstance, R.STOPPING, Step.BACKUP),
     ("Stopping", {}, 60, Nothing, R.STOPPING, Step.STOP),
     ("Starting", {}, 60, Nothing, R.STOPPING, Step.STOP),
     ("Stopped", {}, 1, ReplaceSystemDisk, R.REPLACING, Step.REPLACE),

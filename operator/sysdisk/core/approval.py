@@ -113,8 +113,3 @@ def condition(judgement: Judgement) -> Extra:
         case NotApproved(why=why, lapsed=lapsed):
             reason = "Lapsed" if lapsed else "AwaitingApproval"
             return Extra(Kind.APPROVED, False, reason, f"Plan {plan.id} is not approved. {why}")
-
-
-def condition_under_way(plan_id: str, approved_by: str) -> Extra:
-    """Return the condition Approved while the operation that it let begin is under way."""
-    return Extra(Kind.APPROVED, True, "Approved", f"Plan {plan_id} is approved by {approved_by}.")

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from sysdisk.api.conditions import Extra, Kind
 from sysdisk.api.durations import format_time
 from sysdisk.api.reasons import Reason
 from sysdisk.api.status import ErrorClass, LastError, Operation, Outcome, PlanPolicy, Step
@@ -46,11 +45,6 @@ class Leave:
 @dataclass(frozen=True, slots=True)
 class GoOn:
     """The backup is there, or there is nothing to save."""
-
-
-def wanted(policy: PlanPolicy) -> bool:
-    """Whether a backup is asked for."""
-    return policy.backup is not None and bool(policy.backup.enabled)
 
 
 def opened(
@@ -164,34 +158,4 @@ def text(op: Operation) -> str:
     return (
         f"Backing up disk {op.old_disk_id} as snapshot {op.snapshot_id} for plan {op.plan_id}; "
         f"the machine is not touched before it is finished.{by}{error_text(op)}"
-    )
-
-
-def condition(op: Operation) -> Extra | None:
-    """Return the condition BackedUp of an operation; None: no backup was asked for."""
-    if op.snapshot_token is None:
-        return None
-    if op.backup_skipped:
-        return Extra(Kind.BACKED_UP, False, "NothingToSave", op.backup_skipped)
-    if op.step is Step.BACKUP:
-        return Extra(Kind.BACKED_UP, False, "BackingUp", f"Disk {op.old_disk_id} is being saved.")
-    if op.snapshot_id is None:
-        return Extra(Kind.BACKED_UP, False, "BackupFailed", f"Disk {op.old_disk_id} is not saved.")
-    return Extra(
-        Kind.BACKED_UP,
-        True,
-        "SnapshotAccomplished",
-        f"Disk {op.old_disk_id} is saved as snapshot {op.snapshot_id}.",
-    )
-
-
-def lines(policy: PlanPolicy, disk_id: str) -> tuple[str, ...]:
-    """Return the plan's lines about the backup, as people read them."""
-    if not wanted(policy):
-        return ()
-    days = policy.backup.retention_days if policy.backup else None
-    kept = f"kept {days} days" if days else "kept until it is deleted"
-    return (
-        f"+ backup: a snapshot of {disk_id}, {kept}",
-        "! what is written between snapshot and stop is lost",
     )

@@ -15,6 +15,7 @@ from sysdisk.api.status import (
     Settled,
     SystemDiskSpecStatus,
 )
+from sysdisk.core.approval import forgotten
 from sysdisk.core.model import Decision, DiskLook, Event, Look, Nothing, RemoveFinalizer, Subject
 from sysdisk.core.verdict import verdict, with_sight
 from sysdisk.core.wanted import frozen_login, login_hash, with_trigger
@@ -23,12 +24,20 @@ from sysdisk.core.world import Observed
 REPLACED: Final = "Replaced"
 REPLACED_WITH_DIFFERENCES: Final = "ReplacedWithDifferences"
 FAILED_RESULTS: Final = frozenset(
-    {"Refused", "EndedWithoutNewDisk", "GivenBack", "StopTimedOut", "StartedByOthers"}
+    {
+        "Refused",
+        "EndedWithoutNewDisk",
+        "GivenBack",
+        "StopTimedOut",
+        "StartedByOthers",
+        "BackupFailed",
+        "BackupOverdue",
+    }
 )
 """Results that count towards the account's brake."""
 
-SPENT: Final = frozenset({"Refused", "EndedWithoutNewDisk"})
-RESTED: Final = frozenset({"GivenBack", "StopTimedOut", "StartedByOthers"})
+SPENT: Final = frozenset({"Refused", "EndedWithoutNewDisk", "BackupFailed"})
+RESTED: Final = frozenset({"GivenBack", "StopTimedOut", "StartedByOthers", "BackupOverdue"})
 FIRST_REST: Final = timedelta(minutes=30)
 LONGEST_REST: Final = timedelta(hours=24)
 ROUNDS: Final = 3
@@ -149,7 +158,7 @@ def _plan_after(subject: Subject, op: Operation, word: str, now: datetime) -> Pl
         return None
     if plan is None or plan.id != op.plan_id:
         return plan
-    plan = plan.replace(generation=subject.generation)
+    plan = forgotten(plan).replace(generation=subject.generation)
     if word in SPENT:
         return plan.replace(spent=True, spent_reason=word, last_error=op.last_error)
     if word in RESTED:

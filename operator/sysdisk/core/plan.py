@@ -14,7 +14,7 @@ from typing import Final
 from sysdisk.api.spec import StartAfter
 from sysdisk.api.status import OperationInputs, Plan, Step, SystemDiskSpecStatus
 from sysdisk.core.model import Subject
-from sysdisk.core.policy import effective
+from sysdisk.core.policy import backup_lines, effective
 from sysdisk.core.preflight import unseen
 from sysdisk.core.wanted import Difference, plan_id_of
 from sysdisk.core.world import Disk, Image, Instance, Power
@@ -65,9 +65,12 @@ def _kept(subject: Subject, made: Plan) -> Plan:
     if was is None or was.id != made.id:
         return made
     if was.generation != made.generation:
-        return made.replace(made_at=was.made_at)
+        return made.replace(
+            made_at=was.made_at, approved_by=was.approved_by, expires_at=was.expires_at
+        )
     return made.replace(
         made_at=was.made_at,
+        approved_by=was.approved_by,
         expires_at=was.expires_at,
         rounds=was.rounds,
         rest_until=was.rest_until,
@@ -93,6 +96,7 @@ def _changes(
     growth = f", {size - disk.size} GiB more than now" if size > disk.size else ""
     lines.append(f"+ new disk of {size} GiB{growth}")
     lines.extend(_login_lines(inputs))
+    lines.extend(backup_lines(effective(subject), disk.disk_id))
     if disk.auto_snapshot_policy_id:
         lines.append(f"= automatic snapshot policy {disk.auto_snapshot_policy_id} put back")
     if instance.power is Power.RUNNING:

@@ -51,13 +51,27 @@ def _windows(subject: Subject) -> tuple[MaintenanceWindow, ...]:
     return subject.defaults.maintenance_windows or ()
 
 
-def not_yet_supported(policy: PlanPolicy) -> tuple[str, ...]:
-    """Return what `policy` asks for that this version has no step for, in words; empty: nothing."""
-    found: list[str] = []
-    if policy.approval is Approval.MANUAL:
-        found.append("approval: Manual")
-    if policy.maintenance_windows:
-        found.append("maintenanceWindows")
-    if policy.backup and policy.backup.enabled:
-        found.append("backup")
-    return tuple(found)
+def origin_of_windows(subject: Subject) -> str:
+    """Return where the windows in force are written, for a person who has to correct them."""
+    if subject.require.maintenance_windows:
+        return f"EcsAccount {subject.spec.account_ref.name}, require.maintenanceWindows"
+    if subject.spec.maintenance_windows is not None:
+        return "spec.maintenanceWindows"
+    return f"EcsAccount {subject.spec.account_ref.name}, defaults.maintenanceWindows"
+
+
+def wants_backup(policy: PlanPolicy) -> bool:
+    """Whether a backup is asked for."""
+    return policy.backup is not None and bool(policy.backup.enabled)
+
+
+def backup_lines(policy: PlanPolicy, disk_id: str) -> tuple[str, ...]:
+    """Return the plan's lines about the backup, as people read them."""
+    if not wants_backup(policy):
+        return ()
+    days = policy.backup.retention_days if policy.backup else None
+    kept = f"kept {days} days" if days else "kept until it is deleted"
+    return (
+        f"+ backup: a snapshot of {disk_id}, {kept}",
+        "! what is written between snapshot and stop is lost",
+    )

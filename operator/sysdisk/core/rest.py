@@ -6,41 +6,29 @@ the gates, each a function that says why not. What passes all of them opens an o
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
 
-from sysdisk.api.conditions import Extra, Kind
-from sysdisk.api.meta import ANNOTATION_PROTECT, ANNOTATION_RETRY, ANNOTATION_SUSPEND
+from sysdisk.api.conditions import Kind
+from sysdisk.api.meta import ANNOTATION_RETRY
 from sysdisk.api.reasons import Reason, reason_of
-from sysdisk.api.spec import DriftPolicy, ForceStop
+from sysdisk.api.spec import DriftPolicy
 from sysdisk.api.status import (
-    Operation,
     OperationInputs,
-    Outcome,
     Plan,
     Settled,
-    Step,
     SystemDiskSpecStatus,
 )
+from sysdisk.core.begin import begin
+from sysdisk.core.gates import Due, drift_extras, look, passed
 from sysdisk.core.model import (
-    SETTLE,
-    Action,
-    AddFinalizer,
     Decision,
     DiskLook,
-    Event,
     Look,
     Nothing,
-    ReplaceSystemDisk,
-    StopInstance,
     Subject,
 )
 from sysdisk.core.plan import make_plan
-from sysdisk.core.policy import effective, not_yet_supported
-from sysdisk.core.preflight import Fault, faults, needed_looks, summary
-from sysdisk.core.tokens import client_token
-from sysdisk.core.under_way import replace_text, stop_text
+from sysdisk.core.preflight import faults, summary
 from sysdisk.core.verdict import steady, verdict, with_sight, without_sight
 from sysdisk.core.wanted import (
     Difference,
@@ -59,51 +47,9 @@ from sysdisk.core.world import (
     AccountState,
     Claim,
     Disk,
-    Image,
     Instance,
     Observed,
-    Power,
 )
-
-SLOT_PAUSE: Final = timedelta(seconds=5)
-
-
-@dataclass(frozen=True, slots=True)
-class Due:
-    """A replacement that is due, with everything a gate may want to know of it."""
-
-    subject: Subject
-    observed: Observed
-    account: AccountLook
-    instance: Instance
-    disk: Disk
-    image: Image | None
-    inputs: OperationInputs
-    plan: Plan
-    status: SystemDiskSpecStatus
-    drift: tuple[Difference, ...]
-    first_sight: bool
-    now: datetime
-
-    def refuse(
-        self,
-        reason: Reason,
-        message: str,
-        *,
-        look_again: timedelta | None = None,
-        action: Action | None = None,
-    ) -> Decision:
-        """Return the decision that begins nothing, and says why."""
-        return verdict(
-            self.subject,
-            self.status,
-            reason,
-            message,
-            self.now,
-            extras=_drift_extras(self.drift),
-            look_again=look_again,
-            action=action,
-        )
 
 
 def at_rest(subject: Subject, observed: Observed, now: datetime) -> Decision:
@@ -114,19 +60,15 @@ def at_rest(subject: Subject, observed: Observed, now: datetime) -> Decision:
     if observed.failure:
         return _not_ready(subject, account, observed.failure, now)
     if not observed.instance_seen:
-        return _look(subject, Look(disks=DiskLook.KNOWN))
+        return look(subject, Look(disks=DiskLook.KNOWN))
     instance = observed.instance
     if instance is None or not account.grant.covers(instance):
         return _not_found(subject, account, now)
     if (owner := _owner(subject, observed)) is not None:
         return _owned(subject, owner, now)
     if observed.system_disks is None:
-        return _look(subject, Look(disks=DiskLook.KNOWN))
+        return look(subject, Look(disks=DiskLook.KNOWN))
     return _judge(subject, observed, account, instance, now)
-
-
-def _look(subject: Subject, look: Look) -> Decision:
-    return Decision(look, subject.status, Reason.OBSERVING, SETTLE)
 
 
 # -- may we, is it there, is it ours ----------------------------------------------------------
@@ -229,7 +171,7 @@ def _judge(
     target = target_hash(subject.spec, image_id)
     if not found and trigger is None:
         if (family := subject.spec.image_family) and observed.family is None:
-            return _look(subject, Look(family=family))  # a newer member is told
+            return look(subject, Look(family=family))  # a newer member is told
         return _right(subject, status, observed, instance, target, now)
     settled = status.settled
     drifted = trigger is None and settled is not None and settled.inputs == target
@@ -237,9 +179,9 @@ def _judge(
     if drifted and (policy is not DriftPolicy.RECONCILE or (settled and settled.differs)):
         return _drifted(subject, status, observed, instance, found, now)
     if observed.data_disk_ids is None:
-        return _look(subject, Look(disks=DiskLook.ALL))
+        return look(subject, Look(disks=DiskLook.ALL))
     if image_id is not None and observed.image(image_id) is None:
-        return _look(subject, Look(image=image_id))
+        return look(subject, Look(image=image_id))
     return _due(
         subject,
         observed,
@@ -269,7 +211,7 @@ def _resolve(
     """A family stands for its newest member once; what it stood for is then kept."""
     family = subject.spec.image_family or ""
     if observed.family is None:
-        return _look(subject, Look(family=family))
+        return look(subject, Look(family=family))
     if not observed.family.image_id:
         return verdict(
             subject,
@@ -342,13 +284,6 @@ def _login_pending(subject: Subject, status: SystemDiskSpecStatus, instance: Ins
     return settled is not None and settled.login not in (None, login_hash(subject.spec.login))
 
 
-def _drift_extras(found: tuple[Difference, ...]) -> tuple[Extra, ...]:
-    if not found:
-        return ()
-    lines = "; ".join(difference.line() for difference in found)
-    return (Extra(Kind.DRIFTED, True, "OutOfBand", f"The machine moved away: {lines}."),)
-
-
 def _drifted(
     subject: Subject,
     status: SystemDiskSpecStatus,
@@ -374,7 +309,7 @@ def _drifted(
         f"{instance.instance_id} is not as declared: {lines}. {why}. Set replaceTrigger to replace "
         "the disk, or make the spec what the machine is.",
         now,
-        extras=_drift_extras(found),
+        extras=drift_extras(found),
     )
 
 
@@ -411,7 +346,7 @@ def _due(
         first_sight=subject.status.settled is None and not subject.status.history,
         now=now,
     )
-    return _held(due) or _preflight(due) or _no_place(due) or _begin(due)
+    return passed(due) or begin(due)
 
 
 def _retried(subject: Subject, plan: Plan) -> Plan:
@@ -419,184 +354,3 @@ def _retried(subject: Subject, plan: Plan) -> Plan:
     if subject.annotations.get(ANNOTATION_RETRY) != plan.id:
         return plan
     return plan.replace(spent=False, spent_reason=None, rest_until=None, rounds=0)
-
-
-def _held(due: Due) -> Decision | None:
-    """Somebody said no, or this very plan was tried already."""
-    subject, plan = due.subject, due.plan
-    todo = f"Plan {plan.id} is due: {'; '.join(plan.changes)}."
-    if subject.annotations.get(ANNOTATION_PROTECT) == "true":
-        return due.refuse(
-            Reason.PROTECTED,
-            f"{todo} Not begun: annotation {ANNOTATION_PROTECT} is true. Remove it to go on.",
-        )
-    if subject.spec.suspend or subject.annotations.get(ANNOTATION_SUSPEND) == "true":
-        return due.refuse(
-            Reason.SUSPENDED, f"{todo} Not begun: suspended. Run `sysdisk resume` to go on."
-        )
-    if due.account.suspended:
-        return due.refuse(
-            Reason.ACCOUNT_SUSPENDED,
-            f"{todo} Not begun: EcsAccount {due.account.name} is suspended by an admin.",
-        )
-    if missing := not_yet_supported(effective(subject)):
-        return due.refuse(
-            Reason.NOT_YET_SUPPORTED,
-            f"{todo} Not begun: {', '.join(missing)} is asked for, and this version has no step "
-            "for it yet. Nothing is touched. Use a version that has it, or ask for less.",
-        )
-    if plan.spent:
-        return due.refuse(Reason.PLAN_SPENT, _spent_text(plan))
-    if plan.rest_until is not None and due.now < plan.rest_until:
-        return due.refuse(
-            Reason.RESTING,
-            f"Plan {plan.id} was begun {plan.rounds} times and the machine given back each time "
-            f"({_error(plan)}). It rests until {plan.rest_until:%Y-%m-%dT%H:%M:%SZ}.",
-            look_again=min(plan.rest_until - due.now, timedelta(minutes=5)),
-        )
-    return None
-
-
-def _error(plan: Plan) -> str:
-    error = plan.last_error
-    if error is None:
-        return plan.spent_reason or "no answer in time"
-    request = f", request ID {error.request_id}" if error.request_id else ""
-    return f"{error.code}: {(error.message or 'no message').rstrip('.')}{request}"
-
-
-def _spent_text(plan: Plan) -> str:
-    advice = f" {plan.last_error.advice}" if plan.last_error and plan.last_error.advice else ""
-    return (
-        f"Plan {plan.id} was tried and did not succeed: {_error(plan)}. The old disk is untouched."
-        f"{advice} It is not tried again by itself: correct the cause and run `sysdisk retry`, or "
-        "change the spec."
-    )
-
-
-def _preflight(due: Due) -> Decision | None:
-    look = needed_looks(due.subject, due.inputs, due.image, due.instance, due.observed)
-    if look is not None:
-        return _look(due.subject, look)
-    found: tuple[Fault, ...] = faults(
-        due.subject, due.inputs, due.image, due.instance, due.observed, due.now
-    )
-    if not found:
-        return None
-    reason, message = summary(found)
-    return due.refuse(reason, f"Plan {due.plan.id} cannot begin. {message}")
-
-
-def _no_place(due: Due) -> Decision | None:
-    """The account's limits: how many at once, and how many that nothing is known about."""
-    account = due.account
-    if account.failures_in_a_row >= account.stop_after_failures:
-        return due.refuse(
-            Reason.BRAKE_PULLED,
-            f"Plan {due.plan.id} is due. Not begun: {account.failures_in_a_row} operations of "
-            f"EcsAccount {account.name} failed in a row. Look at why, then run "
-            f"`sysdisk resume --account {account.name}`.",
-        )
-    if due.first_sight and account.first_sights >= account.first_sight_per_hour:
-        return due.refuse(
-            Reason.FIRST_SIGHT_LIMITED,
-            f"Plan {due.plan.id} is due. Not begun yet: specs without a record begin at most "
-            f"{account.first_sight_per_hour} an hour in EcsAccount {account.name}.",
-        )
-    if account.under_way >= account.concurrent_replacements:
-        return due.refuse(
-            Reason.AWAITING_SLOT,
-            f"Plan {due.plan.id} is due. It begins when one of the "
-            f"{account.concurrent_replacements} places of EcsAccount {account.name} is free.",
-            look_again=SLOT_PAUSE,
-        )
-    if due.observed.dry_run:
-        return due.refuse(
-            Reason.DRY_RUN,
-            f"Plan {due.plan.id} is due: {'; '.join(due.plan.changes)}. Not begun: the operator "
-            "runs with --dry-run.",
-        )
-    return None
-
-
-# -- the beginning ----------------------------------------------------------------------------
-
-
-def _begin(due: Due) -> Decision:
-    """Open the operation: a fresh look, the finalizer, then the intent; each in this order."""
-    observed = due.observed
-    if not observed.fresh or observed.data_disk_ids is None:
-        return _look(due.subject, Look(fresh=True, disks=DiskLook.ALL))
-    if not due.subject.has_finalizer:
-        return Decision(AddFinalizer(), due.subject.status, Reason.PLANNED, timedelta(0))
-    op = _operation(due)
-    if due.instance.power is Power.RUNNING:
-        stop = StopInstance(
-            due.instance.instance_id,
-            force=due.inputs.force_stop is ForceStop.ALWAYS,
-            stopped_mode=due.inputs.stopped_mode,
-        )
-        return _intent(
-            due,
-            op.replace(stopped_by_us=True),
-            stop,
-            Reason.STOPPING,
-            stop_text(due.instance.instance_id, op),
-        )
-    replace = ReplaceSystemDisk(due.instance.instance_id, op.inputs, op.client_token)
-    return _intent(
-        due,
-        op.replace(first_try_at=due.now),
-        replace,
-        Reason.REPLACING,
-        replace_text(due.instance.instance_id, op),
-    )
-
-
-def _intent(due: Due, op: Operation, action: Action, reason: Reason, message: str) -> Decision:
-    return verdict(
-        due.subject,
-        due.status.replace(operation=op, plan=due.plan.replace(last_error=None)),
-        reason,
-        message,
-        due.now,
-        action=action,
-        look_again=SETTLE,
-        events=(Event("PlanBegun", f"Plan {due.plan.id}: {'; '.join(due.plan.changes)}."),),
-        extras=_drift_extras(due.drift),
-    )
-
-
-def _operation(due: Due) -> Operation:
-    """Return the frozen operation, with its first write counted."""
-    running = due.instance.power is Power.RUNNING
-    used = [e.attempt or 1 for e in due.subject.status.history if e.plan_id == due.plan.id]
-    attempt = max(used, default=0) + 1
-    inputs, secret = due.inputs, due.observed.secret
-    if inputs.password_secret_ref is not None and secret is not None:
-        inputs = inputs.replace(
-            password_secret_ref=inputs.password_secret_ref.replace(
-                uid=secret.uid, resource_version=secret.resource_version
-            )
-        )
-    return Operation(
-        plan_id=due.plan.id,
-        step=Step.STOP if running else Step.REPLACE,
-        attempt=attempt,
-        tries=1,
-        client_token=client_token(due.instance.instance_id, due.disk.disk_id, due.plan.id, attempt),
-        inputs=inputs,
-        account=due.account.name,
-        region_id=due.account.region_id,
-        old_disk_id=due.disk.disk_id,
-        was_running=running,
-        data_disk_ids=tuple(sorted(due.observed.data_disk_ids or ())),
-        from_image_id=due.instance.image_id,
-        from_size=due.disk.size,
-        auto_snapshot_policy_id=due.disk.auto_snapshot_policy_id or None,
-        started_at=due.now,
-        step_at=due.now,
-        last_try_at=due.now,
-        outcome=Outcome.UNKNOWN,
-        give_back_by=None if running else due.now + inputs.give_back_after,
-    )

@@ -46,6 +46,8 @@ def tell(
 
 
 def _reason(reason: Reason, learned: Operation) -> Reason:
+    if learned.ending is not None and learned.step is Step.BACKUP:
+        return Reason.BACKUP_FAILED
     if learned.ending is not None:
         return Reason.GIVING_BACK
     if learned.step is Step.REPLACE and learned.outcome is Outcome.UNKNOWN:
@@ -55,6 +57,8 @@ def _reason(reason: Reason, learned: Operation) -> Reason:
 
 def _what(intent: Operation) -> str:
     match intent.step:
+        case Step.BACKUP:
+            return "CreateSnapshot"
         case Step.STOP:
             return "StopInstance"
         case Step.REPLACE:
@@ -75,6 +79,8 @@ def _words(error: LastError) -> str:
 
 
 def _then(learned: Operation) -> str:
+    if learned.ending is not None and learned.step is Step.BACKUP:
+        return "Nothing was touched, and the plan is spent."
     if learned.ending is not None:
         return "The machine is given back with its old disk, and the plan is spent."
     if learned.outcome is Outcome.UNKNOWN and learned.step is Step.REPLACE:

@@ -136,3 +136,12 @@ def ask(subject: Subject, look: Look) -> Decision:
     """Return the question `look`; nothing is recorded for it."""
     reason = reason_of(subject.status.condition(Kind.READY), Reason.OBSERVING)
     return Decision(look, subject.status, reason, POLL)
+
+
+def with_secret(p: Pass) -> Operation:
+    """Return the operation with the Secret's present version, which it will send, as input."""
+    ref, look = p.op.inputs.password_secret_ref, p.observed.secret
+    if ref is None or look is None:
+        return p.op
+    now = ref.replace(uid=look.uid, resource_version=look.resource_version)
+    return p.op.replace(inputs=p.op.inputs.replace(password_secret_ref=now))

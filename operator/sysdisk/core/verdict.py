@@ -10,6 +10,7 @@ from typing import Final
 from sysdisk.api.conditions import Extra, Kind, conditions
 from sysdisk.api.reasons import Reason, Standing, phase, standing
 from sysdisk.api.status import OperationLock, Plan, SystemDiskSpecStatus
+from sysdisk.core.beside import beside
 from sysdisk.core.model import RESYNC, Action, Decision, Event, Nothing, Subject
 from sysdisk.core.world import Disk, Instance
 
@@ -48,7 +49,7 @@ def verdict(
         message,
         generation=subject.generation,
         now=now,
-        extras=extras,
+        extras=(*extras, *beside(status.operation)),
     )
     recorded = status.replace(
         observed_generation=subject.generation, phase=phase(reason), conditions=found

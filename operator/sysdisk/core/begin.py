@@ -1,0 +1,124 @@
+"""The beginning of an operation: a fresh look, the finalizer, then the frozen intent."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from sysdisk.api.reasons import Reason
+from sysdisk.api.spec import ForceStop
+from sysdisk.api.status import Operation, Outcome, Step
+from sysdisk.core import approval, backup, windows
+from sysdisk.core.gates import Due, drift_extras, look
+from sysdisk.core.model import (
+    SETTLE,
+    Action,
+    AddFinalizer,
+    Decision,
+    DiskLook,
+    Event,
+    Look,
+    ReplaceSystemDisk,
+    StopInstance,
+)
+from sysdisk.core.policy import effective, wants_backup
+from sysdisk.core.tokens import client_token
+from sysdisk.core.under_way import replace_text, stop_text
+from sysdisk.core.verdict import verdict
+from sysdisk.core.world import Power
+
+
+def begin(due: Due) -> Decision:
+    """Open the operation: a fresh look, the finalizer, then the intent; each in this order."""
+    observed = due.observed
+    if not observed.fresh or observed.data_disk_ids is None:
+        return look(due.subject, Look(fresh=True, disks=DiskLook.ALL))
+    if not due.subject.has_finalizer:
+        return Decision(AddFinalizer(), due.subject.status, Reason.PLANNED, timedelta(0))
+    op = _operation(due)
+    if wants_backup(effective(due.subject)):
+        return _back_up(due, op)
+    if due.instance.power is Power.RUNNING:
+        stop = StopInstance(
+            due.instance.instance_id,
+            force=due.inputs.force_stop is ForceStop.ALWAYS,
+            stopped_mode=due.inputs.stopped_mode,
+        )
+        return _intent(
+            due,
+            op.replace(stopped_by_us=True),
+            stop,
+            Reason.STOPPING,
+            stop_text(due.instance.instance_id, op),
+        )
+    replace = ReplaceSystemDisk(due.instance.instance_id, op.inputs, op.client_token)
+    return _intent(
+        due,
+        op.replace(first_try_at=due.now),
+        replace,
+        Reason.REPLACING,
+        replace_text(due.instance.instance_id, op),
+    )
+
+
+def _back_up(due: Due, op: Operation) -> Decision:
+    """Open the operation with its backup: the machine is not touched before that is finished."""
+    policy = effective(due.subject)
+    found = windows.fits(policy.maintenance_windows, due.now, timedelta(0))
+    closes = found.until if isinstance(found, windows.Fits) else None
+    op = backup.opened(op, due.instance.instance_id, policy, closes)
+    return _intent(due, op, backup.request(op, due.subject.key), Reason.BACKING_UP, backup.text(op))
+
+
+def _intent(due: Due, op: Operation, action: Action, reason: Reason, message: str) -> Decision:
+    return verdict(
+        due.subject,
+        due.status.replace(operation=op, plan=due.plan.replace(last_error=None)),
+        reason,
+        message,
+        due.now,
+        action=action,
+        look_again=SETTLE,
+        events=(Event("PlanBegun", f"Plan {due.plan.id}: {'; '.join(due.plan.changes)}."),),
+        extras=drift_extras(due.drift),
+    )
+
+
+def _operation(due: Due) -> Operation:
+    """Return the frozen operation, with its first write counted."""
+    running = due.instance.power is Power.RUNNING
+    used = [e.attempt or 1 for e in due.subject.status.history if e.plan_id == due.plan.id]
+    attempt = max(used, default=0) + 1
+    inputs, secret = due.inputs, due.observed.secret
+    if inputs.password_secret_ref is not None and secret is not None:
+        inputs = inputs.replace(
+            password_secret_ref=inputs.password_secret_ref.replace(
+                uid=secret.uid, resource_version=secret.resource_version
+            )
+        )
+    return Operation(
+        plan_id=due.plan.id,
+        step=Step.STOP if running else Step.REPLACE,
+        attempt=attempt,
+        tries=1,
+        client_token=client_token(due.instance.instance_id, due.disk.disk_id, due.plan.id, attempt),
+        inputs=inputs,
+        account=due.account.name,
+        region_id=due.account.region_id,
+        old_disk_id=due.disk.disk_id,
+        approved_by=_approver(due),
+        was_running=running,
+        data_disk_ids=tuple(sorted(due.observed.data_disk_ids or ())),
+        from_image_id=due.instance.image_id,
+        from_size=due.disk.size,
+        auto_snapshot_policy_id=due.disk.auto_snapshot_policy_id or None,
+        started_at=due.now,
+        step_at=due.now,
+        last_try_at=due.now,
+        outcome=Outcome.UNKNOWN,
+        give_back_by=None if running else due.now + inputs.give_back_after,
+    )
+
+
+def _approver(due: Due) -> str | None:
+    manual = approval.needed(effective(due.subject).approval)
+    return due.plan.approved_by if manual else None

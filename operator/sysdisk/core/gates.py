@@ -1,0 +1,251 @@
+"""The gates before a replacement: each says why it does not begin, or lets it through.
+
+Order matters: who said no comes first, then what can never work, then a person's approval, then
+the window, then the account's limits. What passes all of them is begun by `core.begin`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Final, assert_never
+
+from sysdisk.api.conditions import Extra, Kind
+from sysdisk.api.meta import ANNOTATION_PROTECT, ANNOTATION_SUSPEND
+from sysdisk.api.policy import Approval
+from sysdisk.api.reasons import Reason
+from sysdisk.api.status import OperationInputs, Plan, SystemDiskSpecStatus
+from sysdisk.core import approval, windows
+from sysdisk.core.model import RESYNC, SETTLE, Action, Decision, DropApproval, Look, Subject
+from sysdisk.core.outcome import ENDING_BACKUP_FAILED
+from sysdisk.core.policy import effective, origin_of_windows, wants_backup
+from sysdisk.core.preflight import Fault, faults, needed_looks, summary
+from sysdisk.core.verdict import verdict
+from sysdisk.core.wanted import Difference
+from sysdisk.core.world import AccountLook, Disk, Image, Instance, Observed
+
+SLOT_PAUSE: Final = timedelta(seconds=5)
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A replacement that is due, with everything a gate may want to know of it."""
+
+    subject: Subject
+    observed: Observed
+    account: AccountLook
+    instance: Instance
+    disk: Disk
+    image: Image | None
+    inputs: OperationInputs
+    plan: Plan
+    status: SystemDiskSpecStatus
+    drift: tuple[Difference, ...]
+    first_sight: bool
+    now: datetime
+
+    @property
+    def extras(self) -> tuple[Extra, ...]:
+        """What is told beside Ready: drift, and the approval where one is needed."""
+        shown = drift_extras(self.drift)
+        if approval.needed(effective(self.subject).approval):
+            shown += (approval.condition(approval.judge(self.subject, self.plan, self.now)),)
+        return shown
+
+    def with_plan(self, plan: Plan) -> Due:
+        return replace(self, plan=plan, status=self.status.replace(plan=plan))
+
+    def refuse(
+        self,
+        reason: Reason,
+        message: str,
+        *,
+        look_again: timedelta | None = None,
+        action: Action | None = None,
+    ) -> Decision:
+        """Return the decision that begins nothing, and says why."""
+        return verdict(
+            self.subject,
+            self.status,
+            reason,
+            message,
+            self.now,
+            extras=self.extras,
+            look_again=look_again,
+            action=action,
+        )
+
+
+def passed(due: Due) -> Decision | None:
+    """Return why the replacement does not begin now; None: every gate lets it through."""
+    return _held(due) or _preflight(due) or _approval(due) or _window(due) or _no_place(due)
+
+
+def look(subject: Subject, wanted: Look) -> Decision:
+    """Return the question `wanted`; nothing is recorded for it."""
+    return Decision(wanted, subject.status, Reason.OBSERVING, SETTLE)
+
+
+def drift_extras(found: tuple[Difference, ...]) -> tuple[Extra, ...]:
+    if not found:
+        return ()
+    lines = "; ".join(difference.line() for difference in found)
+    return (Extra(Kind.DRIFTED, True, "OutOfBand", f"The machine moved away: {lines}."),)
+
+
+def _held(due: Due) -> Decision | None:
+    """Somebody said no, or this very plan was tried already."""
+    subject, plan = due.subject, due.plan
+    todo = f"Plan {plan.id} is due: {'; '.join(plan.changes)}."
+    if subject.annotations.get(ANNOTATION_PROTECT) == "true":
+        return due.refuse(
+            Reason.PROTECTED,
+            f"{todo} Not begun: annotation {ANNOTATION_PROTECT} is true. Remove it to go on.",
+        )
+    if subject.spec.suspend or subject.annotations.get(ANNOTATION_SUSPEND) == "true":
+        return due.refuse(
+            Reason.SUSPENDED, f"{todo} Not begun: suspended. Run `sysdisk resume` to go on."
+        )
+    if due.account.suspended:
+        return due.refuse(
+            Reason.ACCOUNT_SUSPENDED,
+            f"{todo} Not begun: EcsAccount {due.account.name} is suspended by an admin.",
+        )
+    if plan.spent:
+        saved = plan.spent_reason != ENDING_BACKUP_FAILED
+        return due.refuse(Reason.PLAN_SPENT if saved else Reason.BACKUP_FAILED, _spent_text(plan))
+    if plan.rest_until is not None and due.now < plan.rest_until:
+        return due.refuse(
+            Reason.RESTING,
+            f"Plan {plan.id} was begun {plan.rounds} times and ended without a replacement each "
+            f"time ({_error(plan)}). It rests until {plan.rest_until:%Y-%m-%dT%H:%M:%SZ}.",
+            look_again=min(plan.rest_until - due.now, timedelta(minutes=5)),
+        )
+    return None
+
+
+def _error(plan: Plan) -> str:
+    error = plan.last_error
+    if error is None:
+        return plan.spent_reason or "no answer in time"
+    request = f", request ID {error.request_id}" if error.request_id else ""
+    return f"{error.code}: {(error.message or 'no message').rstrip('.')}{request}"
+
+
+def _spent_text(plan: Plan) -> str:
+    advice = f" {plan.last_error.advice}" if plan.last_error and plan.last_error.advice else ""
+    return (
+        f"Plan {plan.id} was tried and did not succeed: {_error(plan)}. The old disk is untouched."
+        f"{advice} It is not tried again by itself: correct the cause and run `sysdisk retry`, or "
+        "change the spec."
+    )
+
+
+def _preflight(due: Due) -> Decision | None:
+    wanted = needed_looks(due.subject, due.inputs, due.image, due.instance, due.observed)
+    if wanted is not None:
+        return look(due.subject, wanted)
+    found: tuple[Fault, ...] = faults(
+        due.subject, due.inputs, due.image, due.instance, due.observed, due.now
+    )
+    if not found:
+        return None
+    reason, message = summary(found)
+    return due.refuse(reason, f"Plan {due.plan.id} cannot begin. {message}")
+
+
+def _approval(due: Due) -> Decision | None:
+    """A person's word, where the policy asks for one."""
+    if not approval.needed(effective(due.subject).approval):
+        return None
+    required = due.subject.require.approval is Approval.MANUAL
+    if required and not due.account.approval_enforced:
+        return due.refuse(
+            Reason.APPROVAL_NOT_ENFORCED,
+            f"Plan {due.plan.id} is due. Not begun: EcsAccount {due.account.name} requires an "
+            "approval, and this cluster lets anybody approve, because the admission policy of the "
+            "chart is missing. Ask an admin to install it (policies.enabled).",
+        )
+    found = approval.judge(due.subject, due.plan, due.now)
+    todo = f"Plan {due.plan.id} is due: {'; '.join(due.plan.changes)}."
+    match found:
+        case approval.Approved():
+            return None
+        case approval.TakenUp():
+            return due.with_plan(found.plan).refuse(
+                Reason.PLANNED,
+                f"{todo} It is approved by {found.plan.approved_by}.",
+                look_again=timedelta(0),
+            )
+        case approval.NotApproved(plan=plan, why=why, lapsed=lapsed):
+            return due.with_plan(plan).refuse(
+                Reason.AWAITING_APPROVAL,
+                f"{todo} It waits for an approval. {why}",
+                action=DropApproval() if lapsed else None,
+                look_again=SETTLE if lapsed else RESYNC,
+            )
+        case _:
+            assert_never(found)
+
+
+def _window(due: Due) -> Decision | None:
+    """A time to begin in which it can also end, backup included."""
+    policy = effective(due.subject)
+    wrong = windows.faults(policy.maintenance_windows)
+    if wrong:
+        return due.refuse(
+            Reason.INVALID_SPEC,
+            f"Plan {due.plan.id} is due. Not begun: {'; '.join(wrong)}. Correct it in "
+            f"{origin_of_windows(due.subject)}.",
+        )
+    need = windows.time_needed(due.subject.status.history, backup=wants_backup(policy))
+    found = windows.fits(policy.maintenance_windows, due.now, need)
+    match found:
+        case windows.Fits():
+            return None
+        case windows.Waits(opens=opens):
+            return due.refuse(
+                Reason.AWAITING_WINDOW,
+                f"Plan {due.plan.id} is due: {'; '.join(due.plan.changes)}. It begins in the "
+                f"maintenance window that opens at {windows.at(opens)}.",
+                look_again=min(opens - due.now, RESYNC),
+            )
+        case windows.TooShort():
+            return due.refuse(
+                Reason.WINDOW_TOO_SHORT,
+                f"Plan {due.plan.id} is due. Not begun: {windows.too_short_text(found, need)}",
+            )
+        case _:
+            assert_never(found)
+
+
+def _no_place(due: Due) -> Decision | None:
+    """The account's limits: how many at once, and how many that nothing is known about."""
+    account = due.account
+    if account.failures_in_a_row >= account.stop_after_failures:
+        return due.refuse(
+            Reason.BRAKE_PULLED,
+            f"Plan {due.plan.id} is due. Not begun: {account.failures_in_a_row} operations of "
+            f"EcsAccount {account.name} failed in a row. Look at why, then run "
+            f"`sysdisk resume --account {account.name}`.",
+        )
+    if due.first_sight and account.first_sights >= account.first_sight_per_hour:
+        return due.refuse(
+            Reason.FIRST_SIGHT_LIMITED,
+            f"Plan {due.plan.id} is due. Not begun yet: specs without a record begin at most "
+            f"{account.first_sight_per_hour} an hour in EcsAccount {account.name}.",
+        )
+    if account.under_way >= account.concurrent_replacements:
+        return due.refuse(
+            Reason.AWAITING_SLOT,
+            f"Plan {due.plan.id} is due. It begins when one of the "
+            f"{account.concurrent_replacements} places of EcsAccount {account.name} is free.",
+            look_again=SLOT_PAUSE,
+        )
+    if due.observed.dry_run:
+        return due.refuse(
+            Reason.DRY_RUN,
+            f"Plan {due.plan.id} is due: {'; '.join(due.plan.changes)}. Not begun: the operator "
+            "runs with --dry-run.",
+        )
+    return None
