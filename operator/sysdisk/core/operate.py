@@ -18,6 +18,7 @@ from sysdisk.api.conditions import Kind
 from sysdisk.api.reasons import Reason, reason_of
 from sysdisk.api.spec import ForceStop, StartAfter
 from sysdisk.api.status import ErrorClass, LastError, Operation, Outcome, Step
+from sysdisk.core import backup
 from sysdisk.core.backoff import backoff
 from sysdisk.core.ending import close
 from sysdisk.core.mind import changed_mind, granted
@@ -35,6 +36,7 @@ from sysdisk.core.model import (
     Subject,
 )
 from sysdisk.core.outcome import TOKEN_MISMATCH, accepted, enter, next_attempt
+from sysdisk.core.second_look import second_look
 from sysdisk.core.under_way import (
     Pass,
     ask,
@@ -43,6 +45,7 @@ from sysdisk.core.under_way import (
     error_text,
     replace_text,
     stop_text,
+    with_secret,
 )
 from sysdisk.core.verdict import steady, verdict
 from sysdisk.core.world import FORBIDDING_LOCKS, Disk, Observed, Power, SecretState
@@ -94,7 +97,9 @@ def operate(subject: Subject, op: Operation, observed: Observed, now: datetime) 
         return _gone(subject, op, now)
     p = Pass(subject, op, observed, observed.instance, now)
     match op.step:
-        case Step.STOP | Step.BACKUP:
+        case Step.BACKUP:
+            return _backup(p)
+        case Step.STOP:
             return _stop(p)
         case Step.REPLACE:
             return _replace(p)
@@ -109,7 +114,8 @@ def operate(subject: Subject, op: Operation, observed: Observed, now: datetime) 
 
 
 def _disks_for(op: Operation) -> DiskLook:
-    return DiskLook.KNOWN if op.step in (Step.REPLACE, Step.VERIFY) else DiskLook.NONE
+    sees = (Step.BACKUP, Step.REPLACE, Step.VERIFY)
+    return DiskLook.KNOWN if op.step in sees else DiskLook.NONE
 
 
 def _unreachable(subject: Subject, op: Operation, observed: Observed, now: datetime) -> Decision:
@@ -164,6 +170,41 @@ def _gone(subject: Subject, op: Operation, now: datetime) -> Decision:
 def _leave(p: Pass, ending: str) -> Decision:
     """Bring the operation to its safe end: the machine gets back the power that it had."""
     return _start(p.with_op(enter(p.op.replace(ending=ending), Step.START, p.now)))
+
+
+# -- Backup -----------------------------------------------------------------------------------
+
+
+def _backup(p: Pass) -> Decision:
+    ending = p.op.ending or changed_mind(p)
+    if ending:
+        return _leave(p, ending)
+    found = backup.back_up(p)
+    match found:
+        case Decision():
+            return found
+        case backup.Leave(op=op, ending=ending):
+            return _leave(p.with_op(op), ending)
+        case backup.GoOn():
+            return _before_the_stop(p)
+        case _:
+            assert_never(found)
+
+
+def _before_the_stop(p: Pass) -> Decision:
+    """The backup is there: everything is looked at once more, because time has gone by."""
+    found = second_look(p)
+    match found:
+        case Decision():
+            return found
+        case backup.Leave(op=op, ending=ending):
+            return _leave(p.with_op(op), ending)
+        case backup.GoOn():
+            pass
+        case _:
+            assert_never(found)
+    op = with_secret(p).replace(was_running=p.instance.power is Power.RUNNING, first_try_at=None)
+    return _stop(p.with_op(enter(op, Step.STOP, p.now).replace(last_error=None)))
 
 
 # -- Stop -------------------------------------------------------------------------------------
@@ -232,8 +273,12 @@ def _send_stop(p: Pass) -> Decision:
 
 
 def _stop_pause(op: Operation) -> timedelta:
-    """Return how long to wait for a stop before it is asked for again."""
-    if op.outcome is Outcome.REFUSED or op.last_error is not None:
+    """Return how long to wait for a stop before it is asked for again.
+
+    One that was not answered may still be on its way: were it to arrive after a second one has done
+    its work, nobody would expect it (found by exploration). So it is given the time to get lost.
+    """
+    if op.outcome is Outcome.REFUSED:
         return backoff(op.tries)
     return STOP_AGAIN
 
@@ -347,7 +392,7 @@ def _send_replace(p: Pass, pause: timedelta) -> Decision:
     if p.now < due:
         reason = Reason.OUTCOME_UNKNOWN if op.outcome is Outcome.UNKNOWN else Reason.REPLACING
         return p.say(reason, replace_text(p.id, p.op), look_again=_until(p, due))
-    sent = _with_secret(p).replace(
+    sent = with_secret(p).replace(
         tries=op.tries + 1,
         outcome=Outcome.UNKNOWN,
         first_try_at=op.first_try_at or p.now,
@@ -365,15 +410,6 @@ def _until(p: Pass, due: datetime) -> timedelta:
     """Return the time until `due`, and not past the deadline for giving the machine back."""
     by = p.op.give_back_by
     return (min(due, by) if by is not None and p.now < by else due) - p.now
-
-
-def _with_secret(p: Pass) -> Operation:
-    """Return the operation with the Secret's present version, which it will send, as input."""
-    ref, look = p.op.inputs.password_secret_ref, p.observed.secret
-    if ref is None or look is None:
-        return p.op
-    now = ref.replace(uid=look.uid, resource_version=look.resource_version)
-    return p.op.replace(inputs=p.op.inputs.replace(password_secret_ref=now))
 
 
 # -- Verify -----------------------------------------------------------------------------------
