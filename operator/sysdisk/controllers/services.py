@@ -92,7 +92,7 @@ def _wake_claims(shell: Shell, instance_id: str) -> None:
 
 def _oldest(accounts: Accounts) -> float:
     ages = [
-        region.inventory.oldest_age
+        region.inventory.oldest_age()
         for account in accounts.all.values()
         for region in account.client.regions.values()
     ]
