@@ -34,7 +34,7 @@ async def test_a_password_is_in_no_log_event_status_metric_or_process_argument(
     faults.drop(action, "after", times=2, instance_id=machines[1].id)
     faults.garble(action, Broken.HALF_JSON, instance_id=machines[2].id)
     text = f"Password {PASSWORD} at /?Password={quote_plus(PASSWORD)} is not valid"
-    faults.error(action, "InternalError", message=text, instance_id=machines[3].id)
+    faults.error(action, "InternalError", http=500, message=text, instance_id=machines[3].id)
     faults.error(action, "InvalidPassword.Malformed", message=text, instance_id=machines[4].id)
     operator = stormy.another("--log-level=debug", environment={"DEBUG": "sdk"})
     async with operator:
