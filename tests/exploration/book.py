@@ -88,7 +88,7 @@ class Record(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """What a pass sees of the world. `rival`: whether another claim is under way; None: no other."""
+    """What a pass sees. `rival`: whether the other spec's claim is under way; None: no claim."""
 
     power: str
     locked: bool
@@ -119,6 +119,7 @@ class Book:
         self._learned: dict[tuple[int, int, str, Reply | str], tuple[int, bool]] = {}
         self._told: dict[tuple[int, Record, Reason, int, int], int] = {}
         self._due: dict[int, tuple[int, ...]] = {}
+        self._sights: dict[tuple[int, Seen], Observed] = {}
         self._specs: dict[tuple[str, bool], SystemDiskSpecSpec] = {}
         self.number(SystemDiskSpecStatus())
 
@@ -177,7 +178,10 @@ class Book:
         found = self._decided.get(question)
         if found is None:
             subject = self._subject(key, record)
-            found = self._verdict(subject, decide(subject, self._observed(key, seen), NOW))
+            sight = (key, seen)
+            observed = self._sights.get(sight) or self._observed(key, seen)
+            self._sights[sight] = observed
+            found = self._verdict(subject, decide(subject, observed, NOW))
             self._decided[question] = found
         return found
 
