@@ -1,0 +1,404 @@
+"""The backup: finished before the machine is touched, or nothing happens."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+import pytest
+from tests.support.builders import (
+    NOW,
+    OLD_DISK,
+    REQUEST,
+    account,
+    after,
+    at,
+    disk,
+    image,
+    opened,
+    operation,
+    ready,
+    refused,
+    seen,
+    subject,
+    under_way,
+    unknown,
+    with_op,
+)
+
+from sysdisk.api.account import Require
+from sysdisk.api.meta import ANNOTATION_SUSPEND
+from sysdisk.api.policy import Approval, Backup
+from sysdisk.api.reasons import Reason
+from sysdisk.api.status import Operation, Outcome, Step
+from sysdisk.core.answers import Accepted, Answer, NotSent
+from sysdisk.core.decide import decide
+from sysdisk.core.model import (
+    CreateSnapshot,
+    Decision,
+    Look,
+    Nothing,
+    RemoveFinalizer,
+    ReplaceSystemDisk,
+    StopInstance,
+    Subject,
+)
+from sysdisk.core.outcome import is_news, learn
+from sysdisk.core.tell import tell
+from sysdisk.core.world import Grant, Observed, Snapshot
+
+SNAPSHOT = "s-1"
+NOON = {"schedule": "0 12 * * *", "duration": "2h"}
+TAKEN = Accepted(REQUEST, snapshot_id=SNAPSHOT)
+
+
+def wanting(**fields: Any) -> Subject:
+    return subject(**{"backup": {"enabled": True, "retentionDays": 3}, **fields})
+
+
+def begun(world: Observed | None = None, **fields: Any) -> tuple[Subject, Decision]:
+    return opened(wanting(**fields), world)
+
+
+def saving(status: str = "progressing", **fields: Any) -> tuple[Subject, Observed]:
+    """Return an operation whose snapshot was accepted, and the world that shows it so."""
+    start, _ = begun(**fields)
+    op = operation(start).replace(
+        snapshot_id=SNAPSHOT, outcome=Outcome.ACCEPTED, outcome_at=NOW, last_error=None
+    )
+    return with_op(start, op), seen(backup=Snapshot(SNAPSHOT, status, "42%"))
+
+
+def learned(answer: Answer) -> Operation:
+    """Return the operation after `answer` to its first CreateSnapshot."""
+    start, decision = begun()
+    action, intent = decision.action, operation(decision)
+    assert isinstance(action, CreateSnapshot)
+    before = intent.replace(outcome=None, first_try_at=None, last_try_at=None)
+    return learn(before, intent, action, start.spec.instance_id, answer, NOW)
+
+
+def condition(decision: Decision) -> tuple[str, str] | None:
+    found = decision.status.condition("BackedUp")
+    return (found.status.value, found.reason) if found else None
+
+
+def result(decision: Decision) -> str:
+    """Return how the operation ended; it must have, with the machine left alone."""
+    assert isinstance(decision.action, RemoveFinalizer), decision
+    assert decision.status.operation is None
+    return decision.status.history[-1].result
+
+
+# -- the beginning ----------------------------------------------------------------------------
+
+
+def test_the_first_write_is_a_snapshot_of_the_old_disk_with_a_token_on_record() -> None:
+    _, decision = begun()
+    op, action = operation(decision), decision.action
+    assert isinstance(action, CreateSnapshot)
+    assert (action.disk_id, action.token, action.days) == (OLD_DISK, op.snapshot_token, 3)
+    assert (op.step, op.tries, op.outcome) == (Step.BACKUP, 1, Outcome.UNKNOWN)
+    assert not op.stopped_by_us
+    assert decision.reason is Reason.BACKING_UP
+    assert condition(decision) == ("False", "BackingUp")
+
+
+def test_a_person_finds_the_snapshot_by_spec_plan_and_time() -> None:
+    _, decision = begun()
+    action = decision.action
+    assert isinstance(action, CreateSnapshot)
+    assert dict(action.tags) == {
+        "sysdisk.dev/spec": "shop/web-1",
+        "sysdisk.dev/plan": operation(decision).plan_id,
+        "sysdisk.dev/begun": "2026-03-01T12:00:00Z",
+    }
+    assert action.name == "sysdisk-shop-web-1"
+
+
+def test_the_plan_says_what_is_saved_and_what_is_lost() -> None:
+    _, decision = begun()
+    assert decision.status.plan is not None
+    assert f"+ backup: a snapshot of {OLD_DISK}, kept 3 days" in decision.status.plan.changes
+    assert "! what is written between snapshot and stop is lost" in decision.status.plan.changes
+
+
+@pytest.mark.parametrize(
+    ("windows", "by"), [([NOON], at(hours=2)), ([], at(hours=1))], ids=["window", "hour"]
+)
+def test_a_backup_counts_for_its_window_or_for_an_hour(
+    windows: list[dict[str, str]], by: datetime
+) -> None:
+    _, decision = begun(maintenanceWindows=windows)
+    assert operation(decision).backup_by == by
+
+
+def test_a_token_is_one_of_this_operation_alone() -> None:
+    first = operation(begun()[1]).snapshot_token
+    later = operation(opened(wanting(), now=at(hours=5))[1]).snapshot_token
+    assert first != later
+    assert first is not None
+    assert len(first) <= 64
+
+
+def test_a_namespace_cannot_lower_a_backup_that_is_required() -> None:
+    lowered = replace(
+        subject(backup={"enabled": False, "retentionDays": 1}),
+        require=Require(backup=Backup(enabled=True, retention_days=30)),
+    )
+    _, decision = opened(lowered)
+    assert isinstance(decision.action, CreateSnapshot)
+    assert decision.action.days == 30
+
+
+# -- what answers teach -----------------------------------------------------------------------
+
+
+def test_an_accepted_snapshot_is_put_on_record() -> None:
+    op = learned(TAKEN)
+    assert (op.snapshot_id, op.outcome, op.step) == (SNAPSHOT, Outcome.ACCEPTED, Step.BACKUP)
+    start, decision = begun()
+    assert isinstance(decision.action, CreateSnapshot)
+    assert is_news(operation(start), op, decision.action)
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcome", "ending", "same_token"),
+    [
+        (unknown(), Outcome.UNKNOWN, None, True),
+        (Accepted(REQUEST), Outcome.UNKNOWN, None, True),
+        (NotSent("late"), None, None, True),
+        (refused("LastTokenProcessing", "retry"), Outcome.UNKNOWN, None, True),
+        (refused("IncorrectDiskStatus.CreatingSnapshot", "wait"), Outcome.REFUSED, None, False),
+        (refused("CreateSnapshot.Failed", "retry"), Outcome.REFUSED, None, False),
+        (refused("IdempotentParameterMismatch", "user"), Outcome.REFUSED, None, False),
+        (refused("QuotaExceed.Snapshot", "user"), Outcome.REFUSED, "BackupFailed", False),
+    ],
+)
+def test_only_a_definite_refusal_brings_a_new_token_and_only_a_persons_ends_it(
+    answer: Answer, outcome: Outcome | None, ending: str | None, same_token: bool
+) -> None:
+    first, op = operation(begun()[1]), learned(answer)
+    assert (op.outcome, op.ending, op.snapshot_id) == (outcome, ending, None)
+    assert (op.snapshot_token == first.snapshot_token) is same_token
+
+
+@pytest.mark.parametrize("code", ["NeverUsed", "NeverAttached"])
+def test_a_disk_that_was_never_used_has_nothing_to_save(code: str) -> None:
+    op = learned(refused(f"IncorrectDiskStatus.{code}", advice="Nothing to save."))
+    assert op.ending is None
+    assert op.backup_skipped == f"IncorrectDiskStatus.{code}: Nothing to save."
+    start, _ = begun()
+    decision = decide(with_op(start, op), seen(), at(1))
+    assert isinstance(decision.action, StopInstance)
+    assert condition(decision) == ("False", "NothingToSave")
+
+
+def test_a_refused_backup_is_told_with_code_advice_and_that_nothing_is_lost() -> None:
+    start, decision = begun()
+    op = learned(refused("QuotaExceed.Snapshot", advice="Delete old ones."))
+    told = tell(start, decision.reason, operation(decision), op, NOW)
+    assert told.reason is Reason.BACKUP_FAILED
+    text = ready(told)[2]
+    for part in ("CreateSnapshot", "QuotaExceed.Snapshot", REQUEST, "Delete old ones", "touched"):
+        assert part in text
+
+
+def test_a_refused_backup_ends_the_operation_and_spends_the_plan() -> None:
+    start, decision = begun()
+    op = learned(refused("QuotaExceed.Snapshot"))
+    told = tell(start, decision.reason, operation(decision), op, NOW)
+    ended = decide(after(start, told), seen(), at(1))
+    assert result(ended) == "BackupFailed"
+    assert ended.reason is Reason.BACKUP_FAILED
+    assert ended.status.plan is not None
+    assert ended.status.plan.spent
+    assert "QuotaExceed.Snapshot" in ready(ended)[2]
+
+
+# -- waiting for it ---------------------------------------------------------------------------
+
+
+def test_an_unknown_outcome_is_asked_again_with_the_same_token() -> None:
+    start, first = begun()
+    op = learned(unknown())
+    waiting = decide(with_op(start, op), seen(), at(1))
+    assert isinstance(waiting.action, Nothing)
+    again = decide(with_op(start, op), seen(), at(10)).action
+    assert again == first.action
+
+
+def test_the_snapshot_is_looked_at_before_anything_is_decided() -> None:
+    start, _ = saving()
+    decision = decide(start, seen(), at(10))
+    assert decision.action == Look(backup=SNAPSHOT)
+
+
+@pytest.mark.parametrize("power", ["Running", "Stopped", "Stopping", "Strange"])
+def test_the_machine_is_not_touched_while_the_snapshot_is_made(power: str) -> None:
+    start, _ = saving()
+    world = seen(power, backup=Snapshot(SNAPSHOT, "progressing"))
+    decision = decide(start, world, at(10))
+    assert (decision.action, decision.reason) == (Nothing(), Reason.BACKING_UP)
+
+
+def test_nothing_is_written_while_nothing_changes() -> None:
+    start, world = saving()
+    first = decide(start, world, at(10))
+    assert decide(after(start, first), world, at(60)).status == first.status
+
+
+def test_a_snapshot_that_failed_is_made_again_twice_and_then_it_ends() -> None:
+    start, world = saving("failed")
+    again = decide(start, world, at(60))
+    assert isinstance(again.action, CreateSnapshot)
+    assert again.action.token != operation(start).snapshot_token
+    last = with_op(start, operation(start).replace(tries=3))
+    assert result(decide(last, world, at(60))) == "BackupFailed"
+
+
+@pytest.mark.parametrize(("seconds", "kind"), [(60, Nothing), (120, CreateSnapshot)])
+def test_a_snapshot_that_does_not_appear_is_given_two_minutes(
+    seconds: int, kind: type[object]
+) -> None:
+    start, _ = saving()
+    decision = decide(start, seen(backup=Snapshot(SNAPSHOT)), at(seconds))
+    assert isinstance(decision.action, kind)
+
+
+def test_a_backup_that_is_not_finished_when_it_ceases_to_count_ends_the_operation() -> None:
+    start, world = saving()
+    assert isinstance(decide(start, world, at(minutes=59)).action, Nothing)
+    ended = decide(start, world, at(hours=1))
+    assert result(ended) == "BackupOverdue"
+    assert ended.reason is Reason.RESTING
+    assert "SnapshotOverdue" in ready(ended)[2]
+
+
+# -- changes of mind, and a second look -------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("change", "world", "ending"),
+    [
+        ({"deleting": True}, {}, "Deleted"),
+        ({"annotations": {ANNOTATION_SUSPEND: "true"}}, {}, "Suspended"),
+        ({"spec": wanting(size=80).spec}, {}, "SpecChanged"),
+        ({}, {"account": account(grant=Grant(ids=frozenset({"i-9"})))}, "GrantRevoked"),
+        ({}, {"system_disks": (disk("d-9"),)}, "WorldChanged"),
+    ],
+)
+@pytest.mark.parametrize("status", ["progressing", "accomplished"])
+def test_a_change_of_mind_during_the_backup_ends_it_with_nothing_to_start(
+    change: dict[str, Any], world: dict[str, Any], ending: str, status: str
+) -> None:
+    start, _ = saving()
+    seen_now = seen(backup=Snapshot(SNAPSHOT, status), **world)
+    assert result(decide(replace(start, **change), seen_now, at(10))) == ending
+
+
+def test_a_finished_backup_is_followed_by_the_stop_in_the_same_pass() -> None:
+    start, world = saving("accomplished")
+    decision = decide(start, world, at(30))
+    op = operation(decision)
+    assert isinstance(decision.action, StopInstance)
+    assert (op.step, op.tries, op.stopped_by_us, op.was_running) == (Step.STOP, 1, True, True)
+    assert op.snapshot_id == SNAPSHOT
+    assert [taken.step for taken in op.steps] == [Step.BACKUP]
+    assert condition(decision) == ("True", "SnapshotAccomplished")
+
+
+def test_a_machine_that_was_stopped_meanwhile_by_others_is_left_stopped_at_the_end() -> None:
+    start, _ = saving()
+    decision = decide(start, seen("Stopped", backup=Snapshot(SNAPSHOT, "accomplished")), at(30))
+    assert isinstance(decision.action, ReplaceSystemDisk)
+    assert (operation(decision).was_running, operation(decision).stopped_by_us) == (False, False)
+
+
+@pytest.mark.parametrize(
+    "world",
+    [
+        {"data_disk_ids": frozenset({"d-other"})},
+        {"image_id": "m-9"},
+        {"system_disks": (disk(size=50),)},
+    ],
+)
+def test_a_plan_of_another_world_is_not_carried_out(world: dict[str, Any]) -> None:
+    start, _ = saving()
+    done = seen(backup=Snapshot(SNAPSHOT, "accomplished"), **world)
+    assert result(decide(start, done, at(30))) == "WorldChanged"
+
+
+def test_what_became_impossible_meanwhile_ends_it_before_the_stop() -> None:
+    start, _ = saving()
+    gone = seen(backup=Snapshot(SNAPSHOT, "accomplished"), images=(image(status="Deprecated"),))
+    ended = decide(start, gone, at(30))
+    assert result(ended) == "PreflightFailed"
+    assert ended.status.plan is not None
+    assert not ended.status.plan.spent
+
+
+def test_what_passes_by_itself_is_waited_for() -> None:
+    start, _ = saving()
+    busy = seen(backup=Snapshot(SNAPSHOT, "accomplished"), snapshot_running=True)
+    decision = decide(start, busy, at(30))
+    assert (decision.action, decision.reason) == (Nothing(), Reason.BACKING_UP)
+    assert "DiskCreatingSnapshot" in ready(decision)[2]
+
+
+@pytest.mark.parametrize(
+    ("looked_at", "asked"),
+    [
+        ({"data_disk_ids": None}, "disks"),
+        ({"images": ()}, "image"),
+        ({"snapshot_running": None}, "snapshot"),
+    ],
+)
+def test_everything_is_looked_at_once_more_before_the_stop(
+    looked_at: dict[str, Any], asked: str
+) -> None:
+    start, _ = saving()
+    world = seen(backup=Snapshot(SNAPSHOT, "accomplished"), **looked_at)
+    action = decide(start, world, at(30)).action
+    assert isinstance(action, Look)
+    assert getattr(action, asked)
+
+
+def test_a_window_in_which_the_rest_does_not_fit_any_more_ends_it_unspent() -> None:
+    start, _ = opened(wanting(maintenanceWindows=[NOON]), now=at(minutes=90))
+    start = with_op(
+        start, operation(start).replace(snapshot_id=SNAPSHOT, outcome_at=at(minutes=90))
+    )
+    world = seen(backup=Snapshot(SNAPSHOT, "accomplished"))
+    ended = decide(start, world, at(minutes=115))
+    assert result(ended) == "WindowClosed"
+    assert ended.reason is Reason.AWAITING_WINDOW
+    assert ended.status.plan is not None
+    assert not ended.status.plan.spent
+
+
+def test_a_backup_that_took_nearly_all_of_its_window_is_not_tried_in_the_next_one() -> None:
+    start, world = saving("accomplished", maintenanceWindows=[NOON])
+    ended = decide(start, world, at(minutes=115))
+    assert result(ended) == "WindowClosed"
+    assert ended.reason is Reason.WINDOW_TOO_SHORT
+
+
+def test_a_window_that_was_made_nonsense_meanwhile_ends_it() -> None:
+    start, world = saving("accomplished")
+    wrong = wanting(maintenanceWindows=[{"schedule": "0 25 * * *", "duration": "2h"}]).spec
+    ended = decide(replace(start, spec=wrong), world, at(30))
+    assert result(ended) == "WindowClosed"
+    assert ended.reason is Reason.INVALID_SPEC
+
+
+def test_an_approval_that_is_required_meanwhile_ends_it() -> None:
+    start, world = saving("accomplished")
+    raised = replace(start, require=Require(approval=Approval.MANUAL))
+    assert result(decide(raised, world, at(30))) == "ApprovalRequired"
+
+
+def test_no_backup_means_no_condition() -> None:
+    decision = decide(under_way(wanting=subject(backup={"enabled": False})), seen(), at(30))
+    assert condition(decision) is None

@@ -1,0 +1,242 @@
+"""The gates of policy: a person's approval, a window, and where windows are written wrongly."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from tests.support.builders import NOW, account, after, at, opened, operation, ready, seen, subject
+
+from sysdisk.api.account import Defaults, Require
+from sysdisk.api.meta import ANNOTATION_APPROVE, ANNOTATION_APPROVED_BY, ANNOTATION_RETRY
+from sysdisk.api.policy import Approval, MaintenanceWindow
+from sysdisk.api.reasons import Reason
+from sysdisk.core.decide import decide
+from sysdisk.core.ending import close
+from sysdisk.core.model import (
+    AddFinalizer,
+    Decision,
+    DropApproval,
+    Nothing,
+    RemoveFinalizer,
+    StopInstance,
+    Subject,
+)
+
+# NOW is Sunday, 2026-03-01, 12:00 UTC.
+NOON = {"schedule": "0 12 * * *", "duration": "2h"}
+NIGHT = {"schedule": "0 2 * * *", "duration": "2h"}
+SHORT = {"schedule": "0 12 * * *", "duration": "5m"}
+WRONG = {"schedule": "0 25 * * *", "duration": "2h"}
+
+
+def manual(**annotations: str) -> Subject:
+    return subject(approval="Manual", annotations=annotations)
+
+
+def plan_id(of: Decision) -> str:
+    assert of.status.plan is not None
+    return of.status.plan.id
+
+
+def approved(by: str = "ann") -> Subject:
+    """Return a spec whose plan `by` approves by annotation, not yet taken up."""
+    waiting = manual()
+    given = {
+        ANNOTATION_APPROVE: plan_id(decide(waiting, seen(), NOW)),
+        ANNOTATION_APPROVED_BY: by,
+    }
+    return replace(waiting, annotations=given)
+
+
+def condition(decision: Decision, kind: str) -> tuple[str, str] | None:
+    found = decision.status.condition(kind)
+    return (found.status.value, found.reason) if found else None
+
+
+# -- approval ---------------------------------------------------------------------------------
+
+
+def test_a_plan_that_nobody_approved_waits_and_touches_nothing() -> None:
+    decision = decide(manual(), seen(), NOW)
+    assert (decision.action, decision.reason) == (Nothing(), Reason.AWAITING_APPROVAL)
+    assert condition(decision, "Approved") == ("False", "AwaitingApproval")
+    assert decision.status.condition("Reconciling") is None
+    assert decision.status.condition("Stalled") is None
+    assert "sysdisk approve web-1" in ready(decision)[2]
+
+
+def test_an_approval_is_recorded_first_and_then_the_plan_begins() -> None:
+    given = approved()
+    first = decide(given, seen(), NOW)
+    assert (first.action, first.look_again) == (Nothing(), timedelta(0))
+    assert condition(first, "Approved") == ("True", "Approved")
+    second = decide(after(given, first), seen(), at(1))
+    assert isinstance(second.action, AddFinalizer)
+
+
+def test_the_operation_knows_who_approved_after_the_annotation_is_gone() -> None:
+    given = approved()
+    recorded = after(given, decide(given, seen(), NOW))
+    taken = replace(recorded, annotations={}, has_finalizer=True)
+    begun = decide(taken, seen(), at(1))
+    assert isinstance(begun.action, StopInstance)
+    assert operation(begun).approved_by == "ann"
+    assert condition(begun, "Approved") == ("True", "Approved")
+
+
+def test_the_history_keeps_who_approved() -> None:
+    given = approved()
+    recorded = after(given, decide(given, seen(), NOW))
+    begun, _ = opened(recorded)
+    ended = close(begun, operation(begun), seen(), at(60), result="Cancelled")
+    assert ended.status.history[-1].approved_by == "ann"
+
+
+def test_an_operation_uses_its_approval_up_and_a_retry_needs_another() -> None:
+    given = approved()
+    begun, _ = opened(after(given, decide(given, seen(), NOW)))
+    begun = replace(begun, annotations={})
+    ended = close(begun, operation(begun), seen(), at(60), result="Refused")
+    assert ended.status.plan is not None
+    assert (ended.status.plan.spent, ended.status.plan.approved_by) == (True, None)
+    # Even with the finalizer still there, as after an end between the two writes.
+    again = replace(
+        after(begun, ended),
+        annotations={ANNOTATION_RETRY: ended.status.plan.id},
+        has_finalizer=True,
+    )
+    assert decide(again, seen(), at(61)).reason is Reason.AWAITING_APPROVAL
+
+
+def test_a_lapsed_approval_is_told_and_taken_off() -> None:
+    given = approved()
+    recorded = after(given, decide(given, seen(), NOW))
+    decision = decide(recorded, seen(), NOW + timedelta(days=7))
+    assert (decision.action, decision.reason) == (DropApproval(), Reason.AWAITING_APPROVAL)
+    assert condition(decision, "Approved") == ("False", "Lapsed")
+    gone = replace(after(recorded, decision), annotations={})
+    anew = decide(gone, seen(), NOW + timedelta(days=7, seconds=1))
+    assert anew.status.plan is not None
+    assert anew.status.plan.expires_at is None
+    assert anew.reason is Reason.AWAITING_APPROVAL
+
+
+def test_an_approval_of_a_plan_that_is_void_approves_nothing() -> None:
+    given = approved()
+    changed = replace(given, spec=subject(approval="Manual", size=80).spec, generation=2)
+    decision = decide(changed, seen(), NOW)
+    assert decision.reason is Reason.AWAITING_APPROVAL
+    assert "approves nothing" in ready(decision)[2]
+
+
+def test_a_new_generation_of_the_same_plan_keeps_its_approval_and_its_end() -> None:
+    given = approved()
+    recorded = after(given, decide(given, seen(), NOW))
+    edited = replace(recorded, generation=2)
+    decision = decide(edited, seen(), at(hours=1))
+    assert isinstance(decision.action, AddFinalizer)
+    late = decide(edited, seen(), NOW + timedelta(days=7))
+    assert late.reason is Reason.AWAITING_APPROVAL
+
+
+def test_a_required_approval_needs_the_admission_policy() -> None:
+    given = replace(approved(), require=Require(approval=Approval.MANUAL))
+    bare = decide(given, seen(account=account(approval_enforced=False)), NOW)
+    assert (bare.action, bare.reason) == (Nothing(), Reason.APPROVAL_NOT_ENFORCED)
+    assert bare.status.condition("Stalled") is not None
+    held = decide(given, seen(), NOW)
+    assert held.reason is Reason.PLANNED
+
+
+def test_an_approval_that_the_team_itself_asks_for_needs_no_policy() -> None:
+    decision = decide(approved(), seen(account=account(approval_enforced=False)), NOW)
+    assert decision.reason is Reason.PLANNED
+
+
+def test_an_annotation_means_nothing_where_no_approval_is_asked_for() -> None:
+    plain = subject(annotations={ANNOTATION_APPROVE: "p1-other"})
+    decision = decide(plain, seen(), NOW)
+    assert isinstance(decision.action, AddFinalizer)
+    assert condition(decision, "Approved") is None
+
+
+# -- windows ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("windows", "hour", "reason", "says"),
+    [
+        ([NOON], 0, None, ""),
+        ([NOON], 1.9, Reason.AWAITING_WINDOW, "opens at 2026-03-02T12:00:00Z"),
+        ([NIGHT], 0, Reason.AWAITING_WINDOW, "opens at 2026-03-02T02:00:00Z"),
+        ([NIGHT, NOON], 0, None, ""),
+        ([SHORT], 0, Reason.WINDOW_TOO_SHORT, "longest maintenance window is 5m"),
+        ([WRONG], 0, Reason.INVALID_SPEC, "maintenanceWindows[0]: schedule"),
+        ([], 0, None, ""),
+    ],
+)
+def test_a_plan_begins_only_in_a_window_that_holds_it(
+    windows: list[dict[str, str]], hour: float, reason: Reason | None, says: str
+) -> None:
+    decision = decide(subject(maintenanceWindows=windows), seen(), at(hours=hour))
+    if reason is None:
+        assert isinstance(decision.action, AddFinalizer)
+        return
+    assert (decision.action, decision.reason) == (Nothing(), reason)
+    assert says in ready(decision)[2]
+
+
+def test_waiting_looks_again_when_the_window_opens() -> None:
+    decision = decide(subject(maintenanceWindows=[NOON]), seen(), at(hours=-1, minutes=59))
+    assert decision.look_again == timedelta(minutes=1)
+
+
+def test_waiting_for_a_window_says_the_same_until_something_changes() -> None:
+    waiting = subject(maintenanceWindows=[NIGHT])
+    first = decide(waiting, seen(), NOW)
+    second = decide(after(waiting, first), seen(), at(hours=3))
+    assert second.status == first.status
+
+
+@pytest.mark.parametrize(
+    ("fields", "more", "where"),
+    [
+        ({"maintenanceWindows": [WRONG]}, {}, "spec.maintenanceWindows"),
+        ({}, {"defaults": Defaults}, "EcsAccount default, defaults.maintenanceWindows"),
+        ({}, {"require": Require}, "EcsAccount default, require.maintenanceWindows"),
+    ],
+)
+def test_a_wrong_window_is_told_with_the_place_where_it_is_written(
+    fields: dict[str, Any], more: dict[str, Any], where: str
+) -> None:
+    window = MaintenanceWindow.from_api(WRONG)
+    policies = {name: kind(maintenance_windows=(window,)) for name, kind in more.items()}
+    decision = decide(replace(subject(**fields), **policies), seen(), NOW)
+    assert decision.reason is Reason.INVALID_SPEC
+    assert f"Correct it in {where}." in ready(decision)[2]
+
+
+def test_an_approval_is_asked_for_before_the_window_opens() -> None:
+    decision = decide(subject(approval="Manual", maintenanceWindows=[NIGHT]), seen(), NOW)
+    assert decision.reason is Reason.AWAITING_APPROVAL
+
+
+def test_an_approved_plan_that_waits_for_its_window_shows_both() -> None:
+    waiting = subject(approval="Manual", maintenanceWindows=[NIGHT])
+    given = replace(
+        waiting, annotations={ANNOTATION_APPROVE: plan_id(decide(waiting, seen(), NOW))}
+    )
+    recorded = after(given, decide(given, seen(), NOW))
+    decision = decide(recorded, seen(), at(1))
+    assert decision.reason is Reason.AWAITING_WINDOW
+    assert condition(decision, "Approved") == ("True", "Approved")
+
+
+def test_an_operation_that_has_begun_is_not_held_by_the_end_of_its_window() -> None:
+    begun, _ = opened(subject(maintenanceWindows=[NOON]))
+    decision = decide(begun, seen("Stopped"), at(hours=2, minutes=1))
+    assert not isinstance(decision.action, RemoveFinalizer)
+    assert decision.status.operation is not None
