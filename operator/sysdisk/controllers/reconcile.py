@@ -298,8 +298,8 @@ class Reconciler:
         version = await self._recorder.set_finalizer(subject, True, used or None)
         if version is None:
             raise NotThere("the object is gone", code=404)
-        left = {k: v for k, v in subject.annotations.items() if k not in used}
-        return replace(subject, resource_version=version, has_finalizer=True, annotations=left)
+        # The orders still hold for this pass: its next decision is the one that obeys them.
+        return replace(subject, resource_version=version, has_finalizer=True)
 
     async def _carry_out(
         self, subject: Subject, decision: Decision, eyes: Eyes
