@@ -94,6 +94,9 @@ class Account:
     connection: Connection
     client: EcsAccountClient
     endpoint: str = ""
+    connected: bool = False
+    """Whether the connection has taken credentials and endpoint from the spec: until then a way to
+    ECS would lead to the vendor's own endpoint, and stay so."""
     health: Health = UNCHECKED
     checked: float | None = None
     checking: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -203,9 +206,9 @@ class Accounts:
             opening.discard(key)
 
     def region(self, name: str, region_id: str) -> RegionClient | None:
-        """Return the way to a region, None where the account is not known. Raises ValueError."""
+        """Return the way to a region, None where there is none yet. Raises ValueError."""
         account = self._known.get(name)
-        return account.client.region(region_id) if account else None
+        return account.client.region(region_id) if account and account.connected else None
 
     async def grants(self, key: Key, account_name: str, instance: Instance) -> bool:
         """Whether the account lets `key` reach `instance`: what makes another spec's claim count."""
@@ -259,11 +262,13 @@ class Accounts:
         elif account.spec != spec:
             account.client.configure(spec.limits)
             if account.endpoint != (spec.endpoint or ""):
+                account.connected = False
                 await account.client.close()
                 account.endpoint = spec.endpoint or ""
             if (
                 account.spec.credentials != spec.credentials
                 or account.spec.endpoint != spec.endpoint
+                or account.spec.region_id != spec.region_id
             ):
                 account.checked = None
             account.spec = spec
@@ -291,6 +296,7 @@ class Accounts:
     async def _examine(self, account: Account) -> Health:
         try:
             await account.connection.use(account.spec, await self._secret(account))
+            account.connected = True
             identity = await account.connection.identify()
             region = account.client.region(account.spec.region_id)
             await _look_at_region(region)

@@ -79,7 +79,7 @@ async def build(
 
 
 def secret_namespaces(shell: Shell) -> tuple[str, ...] | None:
-    """Return where an account's Secret may be: as set, else the pod's own namespace, else anywhere."""
+    """Return where an account's Secret may be: as set, else the pod's namespace, else anywhere."""
     if shell.settings.account_secret_namespaces is not None:
         return shell.settings.account_secret_namespaces
     return (shell.own_namespace,) if shell.own_namespace else None
