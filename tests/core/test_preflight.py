@@ -11,7 +11,8 @@ from tests.support.builders import NEW_IMAGE, NOW, VM, account, disk, image, see
 
 from sysdisk.api.reasons import Reason
 from sysdisk.api.status import OperationInputs
-from sysdisk.core.model import Look, Subject
+from sysdisk.core.decide import decide
+from sysdisk.core.model import Look, Nothing, Subject
 from sysdisk.core.passwords import password_faults
 from sysdisk.core.preflight import Fault, faults, needed_looks, summary, unseen
 from sysdisk.core.sizes import size_range
@@ -491,3 +492,10 @@ def test_each_broken_rule_is_named_and_the_password_never_quoted(
     assert len(told) == len(broken)
     assert all(words in fault for words, fault in zip(broken, told, strict=True))
     assert not any(len(password) > 2 and password.strip() in fault for fault in told)
+
+
+def test_a_region_that_ecs_does_not_have_is_an_error_of_the_spec() -> None:
+    decision = decide(subject(regionId="cn-nowhere"), seen(no_region=True, failure="silence"), NOW)
+    assert (decision.reason, decision.action) == (Reason.INVALID_SPEC, Nothing())
+    (ready,) = (c for c in decision.status.conditions if c.type == "Ready")
+    assert "InvalidRegionId.NotExists" in ready.message

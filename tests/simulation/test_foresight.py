@@ -167,7 +167,7 @@ REFUSED: Final = (
     Case((55,), both(WINDOWS, instance(host_name="a.long.linux.name"))),
     Case((56,), instance(hibernation=True)),
     Case((57,), disk(multi_attach="Enabled")),
-    Case((59,), elsewhere, Reason.ACCOUNT_NOT_READY),
+    Case((59,), elsewhere, Reason.INVALID_SPEC),
     Case((69,), both(disk(category="cloud_ssd"), SEALED)),
     Case((73,), image(status="Deprecated")),
     Case((77, 33), image(encrypted=True)),
@@ -438,6 +438,22 @@ def test_the_architecture_is_asked_for_where_the_list_of_types_is_not_told() -> 
         case = Case((26,), image(architecture="arm64"))
         begin(world, case)
         await world.until("the refusal is told", lambda: told(world, case), LONG)
+        await untouched(world, 900.0)
+
+    run(story)
+
+
+@pytest.mark.parametrize(
+    ("region_id", "reason"),
+    [("cn-nowhere", Reason.INVALID_SPEC), ("cn-hangzhou", Reason.ACCOUNT_NOT_READY)],
+)
+def test_a_region_that_does_not_exist_is_told_from_one_that_is_silent(
+    region_id: str, reason: Reason
+) -> None:
+    async def story(world: World) -> None:
+        world.cloud.faults.drop("DescribeInstances", "before", times=10_000)
+        world.apply(instanceId=world.vm().id, imageId=world.image(), regionId=region_id)
+        await world.until("it is told", lambda: world.ready().get("reason") == reason, LONG)
         await untouched(world, 900.0)
 
     run(story)

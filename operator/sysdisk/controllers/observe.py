@@ -82,7 +82,7 @@ class Eyes:
         try:
             return await self._look(subject, observed, look, self.region)
         except EcsError as exc:
-            return replace(observed, failure=await self._why(exc, observed.account))
+            return await self._failed(observed, exc.failure.text().rstrip("."))
 
     async def _look(
         self, subject: Subject, observed: Observed, look: Look, region: RegionClient
@@ -132,27 +132,22 @@ class Eyes:
         sight = await region.inventory.look(instance_id, disks=Disks.NONE, expect=(disk_id,))
         return {"source_disk": sight.disk(disk_id), "source_disk_seen": True}
 
-    async def _why(self, error: EcsError, account: AccountLook | None) -> str:
-        """Return why ECS could not be asked, with what can be done about it.
+    async def _failed(self, observed: Observed, why: str) -> Observed:
+        """Return `observed` with why ECS could not be asked.
 
         The endpoint of a region that does not exist answers nothing at all, so the account's own
         region is asked whether there is such a region.
         """
-        text = error.failure.text().rstrip(".")
+        account, observed = observed.account, replace(observed, failure=why)
         spec = self._accounts.spec(account.name) if account else None
         if account is None or spec is None or account.region_id == spec.region_id:
-            return text
+            return observed
         home = self._accounts.region(account.name, spec.region_id)
         try:
             regions = await home.inventory.lookups.regions() if home else frozenset()
         except EcsError:
-            return text
-        if not regions or account.region_id in regions:
-            return text
-        return (
-            f"InvalidRegionId.NotExists: ECS has no region {account.region_id} ({text}). regionId "
-            "is immutable: delete this object and create one with the right region"
-        )
+            return observed
+        return replace(observed, no_region=bool(regions) and account.region_id not in regions)
 
     async def _instance(
         self, subject: Subject, observed: Observed, look: Look, region: RegionClient

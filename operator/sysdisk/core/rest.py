@@ -57,6 +57,8 @@ def at_rest(subject: Subject, observed: Observed, now: datetime) -> Decision:
     account = observed.account
     if account is None or account.state is not AccountState.OK:
         return _no_account(subject, account, now)
+    if observed.no_region:
+        return _no_region(subject, account, now)
     if observed.failure:
         return _not_ready(subject, account, observed.failure, now)
     if not observed.instance_seen:
@@ -113,6 +115,18 @@ def _not_ready(subject: Subject, account: AccountLook, why: str, now: datetime) 
     )
     reason = Reason.ACCOUNT_NOT_READY
     return verdict(subject, subject.status, reason, steady(subject, text), now)
+
+
+def _no_region(subject: Subject, account: AccountLook, now: datetime) -> Decision:
+    """The account works, and the spec asks for a region that ECS does not have."""
+    return verdict(
+        subject,
+        without_sight(subject.status),
+        Reason.INVALID_SPEC,
+        f"InvalidRegionId.NotExists: ECS has no region {account.region_id}. regionId is immutable: "
+        "delete this object and create it anew with the right region.",
+        now,
+    )
 
 
 def _not_found(subject: Subject, account: AccountLook, now: datetime) -> Decision:

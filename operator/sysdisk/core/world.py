@@ -294,6 +294,8 @@ class Observed:
     """Plan, and never write to ECS."""
     failure: str = ""
     """Why ECS could not be asked, when it could not."""
+    no_region: bool = False
+    """It could not be asked because there is no such region."""
 
     @property
     def system_disk(self) -> Disk | None:
