@@ -87,9 +87,14 @@ def replay(seed: int) -> int:
     if story is None:
         print("\n  ".join(["it holds; what happened:", *played(told).judge.chronicle]))
         return 0
-    small = shrunk(told)
-    print(f"{story}\n\nshrunk: {small}\n{failure(small)}")
+    print(story, replay_text(seed), sep="\n\n")
     return 1
+
+
+def replay_text(seed: int) -> str:
+    """Return how the schedule of `seed` breaks, as short as it still does."""
+    small = shrunk(schedule(seed))
+    return f"shrunk: {small}\n{failure(small)}"
 
 
 def main(arguments: list[str]) -> int:

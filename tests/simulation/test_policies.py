@@ -1,0 +1,85 @@
+"""Approval, window and backup in a simulated world: cut at every call, they end as they must."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import pytest
+
+from sysdisk.sandbox.sim_calls import Side
+from tests.simulation.stories import Story, calls_of, tell
+from tests.simulation.test_cuts import CUTS, Cut
+from tests.support.world import World
+
+BACKUP: Final = Story("backup", spec={"backup": {"enabled": True, "retentionDays": 3}})
+
+
+def _never_started(world: World) -> None:
+    world.cloud.outside.set_instance(world.vm().id, ever_started=False)
+
+
+NEVER_USED: Final = Story("never-used", spec=BACKUP.spec, before=_never_started)
+
+
+def _no_service(world: World) -> None:
+    account = world.cloud.state.accounts[world.vm().account]
+    account.snapshot_service = False
+
+
+UNSAVED: Final = Story(
+    "backup-refused", spec=BACKUP.spec, before=_no_service, replaced=0, reason="BackupFailed"
+)
+WINDOW: Final = Story(
+    "window",
+    spec={**BACKUP.spec, "maintenanceWindows": [{"schedule": "0 */3 * * *", "duration": "1h"}]},
+)
+
+
+def _every_call(story: Story) -> list[object]:
+    return [
+        pytest.param(call.number, id=f"{call.number}-{call.verb.replace(' ', '-')}")
+        for call in calls_of(story)
+    ]
+
+
+def test_a_backup_costs_one_write_and_comes_before_the_stop() -> None:
+    writes = ["CreateSnapshot", "StopInstance", "ReplaceSystemDisk", "StartInstance"]
+    world = tell(BACKUP)
+    assert world.ecs_writes() == writes
+    (entry,) = world.status()["history"]
+    assert entry["snapshotId"] in world.cloud.state.snapshots
+
+
+@pytest.mark.parametrize("how", CUTS)
+@pytest.mark.parametrize("side", ["before", "after"])
+@pytest.mark.parametrize("number", _every_call(BACKUP))
+def test_a_backup_that_is_cut_anywhere_still_saves_the_disk_that_is_replaced(
+    number: int, side: Side, how: str
+) -> None:
+    world = tell(BACKUP, Cut(number, side, how))
+    replaced = [entry for entry in world.status()["history"] if entry.get("newDiskId")]
+    (entry,) = replaced
+    saved = world.cloud.state.snapshots[entry["snapshotId"]]
+    assert (saved.status, saved.disk_id) == ("accomplished", entry["oldDiskId"])
+
+
+def test_a_disk_that_was_never_used_is_replaced_without_a_backup() -> None:
+    world = tell(NEVER_USED)
+    assert not world.cloud.state.snapshots
+
+
+@pytest.mark.parametrize("how", CUTS)
+@pytest.mark.parametrize("side", ["before", "after"])
+@pytest.mark.parametrize("number", _every_call(UNSAVED))
+def test_a_backup_that_is_refused_stops_before_anything_is_lost(
+    number: int, side: Side, how: str
+) -> None:
+    world = tell(UNSAVED, Cut(number, side, how))
+    assert "StopInstance" not in world.ecs_writes()
+
+
+def test_a_replacement_waits_for_its_window() -> None:
+    world = tell(WINDOW)
+    (entry,) = world.status()["history"]
+    hour = int(entry["startedAt"][11:13])
+    assert hour % 3 == 0

@@ -1,0 +1,119 @@
+"""One trouble at a time, at every step and for as long as it takes; and two operators at once."""
+
+from __future__ import annotations
+
+import pytest
+
+from sysdisk.sandbox.sim_calls import Blow, Call, Kind, Side
+from tests.simulation.schedule import Schedule, played
+from tests.simulation.stories import REPLACEMENT, SECRET, UNPAID, Story, tell
+from tests.simulation.troubles import TURNS, Cut, Trouble, Turn
+from tests.support.world import World, run
+
+MOMENTS = {
+    "before-the-plan": 0.2,
+    "at-the-intent": 0.455,
+    "stopping": 1.5,
+    "replacing": 3.15,
+    "verifying": 4.5,
+    "starting": 7.0,
+    "at-rest": 20.0,
+}
+AN_HOUR = 4000.0
+LASTING = (
+    *("the machine is stuck", "there is no stock", "ECS is down", "ECS fails"),
+    *("ECS throttles starts", "Kubernetes is down", "writes of status conflict"),
+    *("the access key is wrong", "the instances are revoked", "the namespace is revoked"),
+    *("the account is deleted and made again", "the spec is deleted and made again"),
+    *("a security lock", "a financial lock", "the watch is deaf", "an operator is frozen"),
+)
+
+
+def _with(*troubles: Trouble, until: float, operators: int = 1, password: bool = False) -> World:
+    return played(Schedule(0, 1, password, operators, until, troubles), checked=True)
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize("name", sorted(TURNS))
+def test_a_machine_is_given_back_whatever_happens_at_any_step(name: str, moment: str) -> None:
+    password = name == "the login Secret is rotated"
+    world = _with(Turn(MOMENTS[moment], name, 45.0), until=60.0, password=password)
+    assert world.happened[name] == 1
+
+
+@pytest.mark.parametrize("moment", ["at-the-intent", "stopping", "replacing", "starting"])
+@pytest.mark.parametrize("name", LASTING)
+def test_what_lasts_for_an_hour_is_waited_out(name: str, moment: str) -> None:
+    world = _with(Turn(MOMENTS[moment], name, AN_HOUR), until=AN_HOUR + 10.0)
+    assert world.happened[name] == 1
+
+
+@pytest.mark.parametrize("side", ["before", "after"])
+@pytest.mark.parametrize("story", [REPLACEMENT, SECRET, UNPAID], ids=str)
+@pytest.mark.parametrize("verb", ["StopInstance", "ReplaceSystemDisk", "StartInstance"])
+@pytest.mark.parametrize("seconds", [3.0, 30.0, 300.0])
+def test_one_of_two_operators_is_frozen_at_its_call_and_the_other_finishes(
+    seconds: float, verb: str, story: Story, side: Side
+) -> None:
+    once = _Once(verb, side, Blow(Kind.FROZEN, seconds))
+    world = tell_of_two(story, once)
+    assert once.struck
+    assert world.vm().status == "Running", world.judge.told("a machine is left stopped")
+    assert world.replaced() == story.replaced, world.judge.told("not replaced once")
+
+
+class _Once:
+    """Strikes the first call of a verb."""
+
+    def __init__(self, verb: str, side: Side, blow: Blow) -> None:
+        self._verb, self._side, self._blow = verb, side, blow
+        self.struck = False
+
+    def __call__(self, call: Call, side: Side) -> Blow | None:
+        if self.struck or (call.verb, side) != (self._verb, self._side):
+            return None
+        self.struck = True
+        return self._blow
+
+
+def tell_of_two(story: Story, meddler: _Once) -> World:
+    """Tell a story to two operators; wait until the frozen one has moved again, and a while."""
+
+    async def told(world: World) -> World:
+        await story.begin(world)
+        deadline = world.now + 700.0
+        await world.until("everybody moves again", lambda: world.now >= deadline, 800.0)
+        await world.until(str(story), lambda: story.ended(world))
+        return world
+
+    return run(told, operators=2, meddler=meddler)
+
+
+@pytest.mark.parametrize("every", [2, 3])
+@pytest.mark.parametrize("story", [REPLACEMENT, UNPAID], ids=str)
+def test_a_conflict_on_every_few_writes_delays_and_nothing_more(story: Story, every: int) -> None:
+    writes = 0
+
+    def meddler(call: Call, side: Side) -> Blow | None:
+        nonlocal writes
+        if side == "before" and call.verb == "patch_status systemdiskspecs":
+            writes += 1
+            if writes % every == 0:
+                return Blow(Kind.REFUSED, 0.0, "Conflict", 409)
+        return None
+
+    tell(story, meddler)
+    assert writes > every
+
+
+@pytest.mark.parametrize("side", ["before", "after"])
+@pytest.mark.parametrize("password", [False, True])
+def test_an_outcome_that_stays_unknown_for_over_an_hour_is_found_out(
+    side: Side, password: bool
+) -> None:
+    """No answer for two hours, and then the Secret is another one."""
+    cuts = [Cut("ReplaceSystemDisk", n, side, Blow(Kind.LOST, 10.0)) for n in range(1, 200)]
+    rotated = Turn(1800.0, "the login Secret is rotated")
+    world = _with(*cuts, rotated, until=2 * 3600.0, password=password)
+    assert world.vm().image_id == world.image()
+    assert world.replaced() == 1
