@@ -117,3 +117,30 @@ def test_an_outcome_that_stays_unknown_for_over_an_hour_is_found_out(
     world = _with(*cuts, rotated, until=2 * 3600.0, password=password)
     assert world.vm().image_id == world.image()
     assert world.replaced() == 1
+
+
+@pytest.mark.parametrize(
+    "troubles",
+    [
+        pytest.param(
+            (Cut("StopInstance", 1, "before", Blow(Kind.LATE, 30.0)),),
+            id="a stop that nobody waits for any more comes true after the end",
+        ),
+        pytest.param(
+            (
+                Cut("patch_metadata systemdiskspecs", 1, "before", Blow(Kind.FROZEN, 8.0)),
+                Turn(1.7, "the namespace is revoked", 16.0),
+            ),
+            id="a grant goes while a pass stands still",
+        ),
+        pytest.param(
+            (
+                Turn(0.1, "the watch is deaf", 6000.0),
+                Turn(0.33, "the account is deleted and made again", 18.0),
+            ),
+            id="an account is made anew and nobody is told",
+        ),
+    ],
+)
+def test_what_schedules_once_found_does_not_come_back(troubles: tuple[Trouble, ...]) -> None:
+    _with(*troubles, until=60.0)
