@@ -85,5 +85,18 @@ class Api:
         url = f"{self.base}{path}?watch=true&{query}"
         async with self.session.get(url, headers=headers) as response:
             assert response.status == 200, await response.text()
-            while line := await response.content.readline():
-                yield json.loads(line)
+            try:
+                while line := await response.content.readline():
+                    yield json.loads(line)
+            finally:
+                _hang_up(response)
+
+
+def _hang_up(response: aiohttp.ClientResponse) -> None:
+    """Cut the connection of a response that is not read to its end.
+
+    Closing it over TLS waits for the server's goodbye, for up to 30 s and unseen by the session's
+    own close: it would be left to the garbage collector once the test's event loop is gone.
+    """
+    if response.connection is not None and response.connection.transport is not None:
+        response.connection.transport.abort()
