@@ -35,6 +35,26 @@ WINDOW: Final = Story(
 )
 
 
+class Approved(Story):
+    """A person approves as soon as a plan waits for it, and no second time."""
+
+    async def begin(self, world: World) -> None:
+        await super().begin(world)
+        waiting = "AwaitingApproval"
+        await world.until("a plan", lambda: world.ready().get("reason") == waiting)
+        plan = world.status()["plan"]["id"]
+        world.edit(
+            {
+                "metadata": {
+                    "annotations": {"sysdisk.dev/approve": plan, "sysdisk.dev/approved-by": "ann"}
+                }
+            }
+        )
+
+
+APPROVAL: Final = Approved("approval", spec={"approval": "Manual"})
+
+
 def _every_call(story: Story) -> list[object]:
     return [
         pytest.param(call.number, id=f"{call.number}-{call.verb.replace(' ', '-')}")
@@ -68,13 +88,10 @@ def test_a_disk_that_was_never_used_is_replaced_without_a_backup() -> None:
     assert not world.cloud.state.snapshots
 
 
-@pytest.mark.parametrize("how", CUTS)
 @pytest.mark.parametrize("side", ["before", "after"])
 @pytest.mark.parametrize("number", _every_call(UNSAVED))
-def test_a_backup_that_is_refused_stops_before_anything_is_lost(
-    number: int, side: Side, how: str
-) -> None:
-    world = tell(UNSAVED, Cut(number, side, how))
+def test_a_backup_that_is_refused_stops_before_anything_is_lost(number: int, side: Side) -> None:
+    world = tell(UNSAVED, Cut(number, side, "killed"))
     assert "StopInstance" not in world.ecs_writes()
 
 
@@ -83,3 +100,12 @@ def test_a_replacement_waits_for_its_window() -> None:
     (entry,) = world.status()["history"]
     hour = int(entry["startedAt"][11:13])
     assert hour % 3 == 0
+
+
+@pytest.mark.parametrize("side", ["before", "after"])
+@pytest.mark.parametrize("number", _every_call(APPROVAL))
+def test_one_approval_is_enough_wherever_the_operator_is_killed(number: int, side: Side) -> None:
+    world = tell(APPROVAL, Cut(number, side, "killed"))
+    assert [entry["approvedBy"] for entry in world.status()["history"]] == ["ann"]
+    annotations = world.object_of()["metadata"].get("annotations", {})
+    assert "sysdisk.dev/approve" not in annotations

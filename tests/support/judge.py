@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 FENCE: Final = 5.0
 STEP_OF: Final = {
+    "CreateSnapshot": "Backup",
     "StopInstance": "Stop",
     "ReplaceSystemDisk": "Replace",
     "StartInstance": "Start",
@@ -98,8 +99,11 @@ class Judge:
             self._accuse("I2", f"{write.action} left {age:.1f} s after its intent")
         if operation["step"] != STEP_OF[write.action]:
             self._accuse("I2", f"{write.action} in step {operation['step']}")
-        if write.token and write.token != operation["clientToken"]:
+        recorded = "snapshotToken" if write.action == "CreateSnapshot" else "clientToken"
+        if write.token and write.token != operation[recorded]:
             self._accuse("I1", "a token that is not the recorded one")
+        if write.action in ("StopInstance", "ReplaceSystemDisk"):
+            self._is_saved(operation)
         lost = self._grant_lost_at
         since = write.at - lost if lost is not None else 0.0
         if write.action != "StartInstance" and since > self.grant_tolerance:
@@ -151,6 +155,15 @@ class Judge:
         if before.get("id") == plan.get("id") and before.get("spent") and plan.get("spent"):
             self._accuse("I4", f"plan {plan['id']} is spent, and begun again")
         self._nobody_said_no(body, operation, "begins")
+
+    def _is_saved(self, operation: Any) -> None:
+        """I4: a finished backup of the old disk, where one is asked for."""
+        if "snapshotToken" not in operation or operation.get("backupSkipped"):
+            return
+        snapshot = self.world.cloud.state.snapshots.get(operation.get("snapshotId", ""))
+        saved = snapshot is not None and snapshot.status == "accomplished"
+        if not saved or snapshot is None or snapshot.disk_id != operation["oldDiskId"]:
+            self._accuse("I4", f"disk {operation['oldDiskId']} is not saved")
 
     def _asks(self, body: Any, operation: Any) -> None:
         self._nobody_said_no(body, operation, "asks for a new disk")
@@ -231,7 +244,8 @@ class Judge:
     def _instance_of(self, write: EcsWrite) -> str:
         """Return what the write is about; one that names a disk is about that disk's operation."""
         for (actor, instance_id), intent in self._intents.items():
-            if actor == write.actor and intent.operation.get("newDiskId") == write.instance_id:
+            disks = (intent.operation["oldDiskId"], intent.operation.get("newDiskId"))
+            if actor == write.actor and write.instance_id in disks:
                 return instance_id
         return write.instance_id
 

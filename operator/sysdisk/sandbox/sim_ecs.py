@@ -111,8 +111,9 @@ class CloudTransport:
 
 
 def _subject(params: Params) -> str:
-    if "InstanceId" in params:
-        return params["InstanceId"]
+    for name in ("InstanceId", "DiskId"):
+        if name in params:
+            return params[name]
     for name in ("InstanceIds", "DiskIds", "diskIds"):
         if name in params:
             ids: list[Any] = json.loads(params[name])
