@@ -5,7 +5,8 @@ import asyncio
 import pytest
 
 from sysdisk.kube.resources import LEASES
-from tests.support.e2e import World, step
+from sysdisk.sandbox.ecs_faults import Side
+from tests.support.e2e import World, condition, step
 from tests.support.operator_process import OperatorProcess
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.slow]
@@ -46,28 +47,32 @@ async def test_a_standby_takes_over_when_the_leader_is_killed(stormy: World) -> 
     assert stormy.running(machine)
 
 
-@pytest.mark.parametrize("wanted", ["Stop", "Replace"])
+@pytest.mark.parametrize(
+    ("wanted", "action"), [("Stop", "StopInstance"), ("Replace", "ReplaceSystemDisk")]
+)
 async def test_one_frozen_after_its_intent_does_no_harm_when_it_goes_on(
-    stormy: World, wanted: str
+    stormy: World, wanted: str, action: str
 ) -> None:
-    machines, frozen = [stormy.machine() for _ in range(3)], 0
-    for machine in machines:
+    sides: tuple[Side, ...] = ("before", "after")
+    machines = [stormy.machine() for _ in sides]
+    for side, machine in zip(sides, machines, strict=True):
+        stormy.stage.cloud.faults.delay(action, 1.0, side=side, instance_id=machine.id)
         async with stormy.another() as slow, stormy.another() as quick:
             quick.freeze()
             name = await stormy.declare(machine)
             await stormy.until(name, lambda o: step(o) == wanted)
             slow.freeze()
-            frozen += 1
             quick.thaw()
             await stormy.until_ready(name)
             await quick.kill()
             slow.thaw()
             probe = stormy.machine()
             await stormy.until_ready(await stormy.declare(probe))
-            await stormy.until_ready(name)
+            found = await stormy.look(name)
+            assert condition(found, "Ready")["reason"] in ("UpToDate", "GivingBack")
             assert stormy.replacements(probe) == 1
-    assert frozen == 3
-    assert [stormy.replacements(m) for m in machines] == [1] * 3
+    assert [stormy.replacements(m) for m in machines] == [1] * len(machines)
+    assert [stormy.stops(m) for m in machines] == [1] * len(machines)
     assert all(stormy.running(m) for m in machines)
 
 
