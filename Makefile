@@ -37,6 +37,7 @@ generate: $(READY) ## CRDs, API reference, the chart's copies, manifests/install
 	$(BIN)/python -m sysdisk.api.crd crds/
 	$(BIN)/python -m sysdisk.api.reference docs/api.md
 	$(BIN)/python -m sysdisk.api.reason_docs docs/conditions.md
+	$(BIN)/python -m sysdisk.ecs.error_docs docs/errors.md
 	$(BIN)/python charts/generate.py
 
 simulate: $(READY) ## SEEDS=n seeded schedules of faults in virtual time, with a report

@@ -18,8 +18,11 @@ SOONEST: Final = 0.3
 NEARLY: Final = 0.8
 """Share of the learned time after which looks become frequent."""
 
-PER_MACHINE: Final = 0.03
+PER_MACHINE: Final = 0.05
 """Seconds by which the grid widens with each machine under way."""
+
+UNLEARNED: Final = 0.1
+"""Share of the time that a step has taken so far, until one like it was seen."""
 
 SAMPLES: Final = 9
 
@@ -45,7 +48,7 @@ class Pace:
             due = NEARLY * statistics.median(earlier) - elapsed
             wait = due if due > grid else max(SOONEST, 0.1 * -due)
         else:
-            wait = max(SOONEST, 0.05 * elapsed)
+            wait = max(SOONEST, UNLEARNED * elapsed)
         now = self._monotonic()
         at = math.ceil((now + min(wait, self._longest)) / grid) * grid
         return timedelta(seconds=min(max(at - now, SOONEST / 2), self._longest))

@@ -26,7 +26,9 @@ from sysdisk.controllers.store import AccountKey, Slim, Store
 from sysdisk.core.answers import Accepted, Answer, NotSent, Refused
 from sysdisk.core.decide import decide
 from sysdisk.core.model import (
+    POLL,
     RESYNC,
+    SETTLE,
     AddFinalizer,
     ApplyAutoSnapshotPolicy,
     CreateSnapshot,
@@ -557,13 +559,13 @@ class Reconciler:
             if rest >= RESYNC:
                 return self._resync * (0.9 + 0.2 * self._clock.jitter())
             return rest
-        if rest <= timedelta(0) or rest > self._pace.longest:
+        if rest not in (SETTLE, POLL):
             return rest
         if op.steps:
             self._learn_pace(subject, op)
         elapsed = max(0.0, (self._clock.now() - op.step_at).total_seconds())
         under_way = len(self._specs.operating(op.account))
-        return min(rest, self._pace.pause(op.step.value, elapsed, under_way))
+        return self._pace.pause(op.step.value, elapsed, under_way)
 
     def _learn_pace(self, subject: Subject, op: Operation) -> None:
         last = op.steps[-1]
