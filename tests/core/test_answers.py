@@ -84,6 +84,7 @@ LOST: dict[str, Any] = {
     "last_try_at": NOW,
     "tries": 1,
 }
+LOST_LONG_AGO = {**LOST, "last_try_at": at(-30)}
 U, A, RF = Outcome.UNKNOWN, Outcome.ACCEPTED, Outcome.REFUSED
 
 # op before, answer -> step, outcome, attempt, ending
@@ -107,7 +108,8 @@ REPLACE_ROWS: list[tuple[dict[str, Any], Answer, Step, Outcome, int, str | None]
     (LOST, refused("LastTokenProcessing", "retry"), Step.REPLACE, U, 1, None),
     (LOST, refused("InvalidIdempotenceParameter.Mismatch"), Step.REPLACE, U, 1, None),
     (LOST, refused("IncorrectInstanceStatus", "wait"), Step.REPLACE, U, 1, None),
-    (LOST, refused(), Step.REPLACE, RF, 1, "Refused"),
+    (LOST, refused(), Step.REPLACE, U, 1, None),
+    (LOST_LONG_AGO, refused(), Step.REPLACE, RF, 1, "Refused"),
     (FIRST, refused("Forbidden.RAM"), Step.REPLACE, RF, 1, "Refused"),
 ]
 

@@ -127,7 +127,9 @@ class Book:
 
     def number(self, status: SystemDiskSpecStatus) -> int:
         """Return the number of `status`, made bare."""
-        plain = _bare(status, timedelta(0))
+        return self._intern(_bare(status))
+
+    def _intern(self, plain: SystemDiskSpecStatus) -> int:
         number = self._numbers.setdefault(plain, len(self._statuses))
         if number == len(self._statuses):
             self._statuses.append(plain)
@@ -157,7 +159,7 @@ class Book:
         key = (number, seconds)
         found = self._older.get(key)
         if found is None:
-            found = self.number(_bare(self.status(number), timedelta(seconds=seconds)))
+            found = self._intern(_older(self.status(number), timedelta(seconds=seconds)))
             self._older[key] = found
         return found
 
@@ -342,8 +344,8 @@ def _action(ask: Ask, op: Operation) -> EcsWrite:
 # -- making a status bare ---------------------------------------------------------------------
 
 
-def _bare(status: SystemDiskSpecStatus, passed: timedelta) -> SystemDiskSpecStatus:
-    """Return `status` when `passed` is over, without what no rule reads."""
+def _bare(status: SystemDiskSpecStatus) -> SystemDiskSpecStatus:
+    """Return `status` without what no rule reads."""
     plain = {"message": "", "last_transition_time": NOW}
     entry: dict[str, Any] = {"started_at": NOW, "ended_at": NOW, "message": None}
     entry |= {"steps": (), "request_ids": ()}
@@ -352,15 +354,15 @@ def _bare(status: SystemDiskSpecStatus, passed: timedelta) -> SystemDiskSpecStat
         update={
             "conditions": tuple(c.model_copy(update=plain) for c in status.conditions),
             "observed_at": NOW if status.observed_at else None,
-            "plan": _bare_plan(plan, passed) if plan else None,
-            "operation": _bare_op(op, passed) if op else None,
+            "plan": _bare_plan(plan) if plan else None,
+            "operation": _bare_op(op) if op else None,
             "history": tuple(h.model_copy(update=entry) for h in status.history),
             "settled": settled.model_copy(update={"at": NOW}) if settled else None,
         }
     )
 
 
-def _bare_plan(plan: Plan, passed: timedelta) -> Plan:
+def _bare_plan(plan: Plan) -> Plan:
     rest = plan.rest_until
     return plan.model_copy(
         update={
@@ -370,28 +372,40 @@ def _bare_plan(plan: Plan, passed: timedelta) -> Plan:
             "warnings": (),
             "policy": None,
             "downtime_seconds": None,
-            "rest_until": max(rest - passed, NOW) if rest else None,
+            "rest_until": max(rest, NOW) if rest else None,
             "last_error": _bare_error(plan.last_error),
         }
     )
 
 
-def _bare_op(op: Operation, passed: timedelta) -> Operation:
-    times = {name: _aged(getattr(op, name), passed) for name in _PAST}
-    by = op.give_back_by
-    return op.model_copy(
-        update={
-            **times,
-            "give_back_by": max(by - passed, NOW) if by else None,
-            "last_error": _bare_error(op.last_error),
-            "request_ids": (),
-            "steps": (),
-        }
+def _bare_op(op: Operation) -> Operation:
+    nothing: dict[str, Any] = {"request_ids": (), "steps": ()}
+    return _older_op(op, timedelta(0)).model_copy(
+        update={**nothing, "last_error": _bare_error(op.last_error)}
     )
 
 
-def _aged(time: datetime | None, passed: timedelta) -> datetime | None:
-    return max(time - passed, AGED) if time else None
+def _older(status: SystemDiskSpecStatus, passed: timedelta) -> SystemDiskSpecStatus:
+    """Return a bare `status` when `passed` is over: times of what is recorded move back."""
+    plan, op = status.plan, status.operation
+    moved: dict[str, Any] = {}
+    if plan is not None and plan.rest_until is not None:
+        rest = max(plan.rest_until - passed, NOW)
+        moved["plan"] = plan.model_copy(update={"rest_until": rest})
+    if op is not None:
+        moved["operation"] = _older_op(op, passed)
+    return status.model_copy(update=moved) if moved else status
+
+
+def _older_op(op: Operation, passed: timedelta) -> Operation:
+    times: dict[str, Any] = {}
+    for name in _PAST:
+        time = getattr(op, name)
+        if time is not None:
+            times[name] = max(time - passed, AGED)
+    if op.give_back_by is not None:
+        times["give_back_by"] = max(op.give_back_by - passed, NOW)
+    return op.model_copy(update=times)
 
 
 def _bare_error(error: LastError | None) -> LastError | None:
@@ -426,3 +440,9 @@ def _deadlines(status: SystemDiskSpecStatus) -> Iterator[datetime]:
 def unknown(op: Operation) -> bool:
     """Whether a ReplaceSystemDisk of `op` may have been done, and nobody knows."""
     return op.step is Step.REPLACE and op.outcome is Outcome.UNKNOWN
+
+
+def watched(op: Operation) -> bool:
+    """Whether the old disk was watched for so long that nothing can have been done."""
+    since = op.unlocked_since
+    return since is not None and max(since, op.last_try_at or since) + operate.WATCH <= NOW

@@ -19,7 +19,7 @@ from sysdisk.api.reasons import Reason
 from sysdisk.api.status import Outcome, Step
 from sysdisk.core.answers import ErrorClass
 from tests.exploration import cloud as toy
-from tests.exploration.book import Book, Record, Seen, unknown
+from tests.exploration.book import Book, Record, Seen, unknown, watched
 from tests.exploration.cloud import Ask, Broken, Cloud, Reply
 
 FENCE: Final = 5
@@ -484,10 +484,10 @@ class Model:
         assert ask is not None
         assert op is not None
         if ask.verb == "Start" and op.new_disk_id is None:
-            if was is not None and unknown(was):
-                raise Broken("a start while the outcome of the replacement is unknown")
+            if was is not None and unknown(was) and not watched(was):
+                raise Broken("I3: a start while the outcome of the replacement is unknown")
             if state.cloud.work is not None or _flying(state.cloud, "Replace"):
-                raise Broken("a start while a replacement may still come true")
+                raise Broken("I3: a start while a replacement may still come true")
         if ask.verb == "Replace" and not (was is not None and unknown(was)):
             if record.protected or record.suspended or record.deleting:
                 raise Broken("I1: a replacement begins although it was said not to")

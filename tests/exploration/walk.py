@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from array import array
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -71,6 +72,7 @@ class Walk:
         self._depths = array("l")
         self._covered = array("q")
         self._paths: dict[int, tuple[int, ...]] = {}
+        self._dead: set[int] = set()
         self._report = Report(bounds)
         self._kinds: dict[str, Finding] = {}
 
@@ -118,11 +120,10 @@ class Walk:
                 continue
             self._covered[number] |= mark
             state = self._states[number]
-            if number not in self._paths:
-                self._paths[number] = self._open(number)
+            following = self._open(number)
             queue.extend(self._paths[number])
             if more_faults:
-                further = self._price(number, self._troubles(state))
+                further = self._price(number, self._troubles(state, following))
                 seeds[faults + 1, edits].extend((s, number) for s in further)
             if more_edits:
                 further = self._price(number, self._model.edits(state))
@@ -145,23 +146,22 @@ class Walk:
                 self._find(broken, number, [])
         return number
 
-    def _open(self, number: int) -> tuple[int, ...]:
-        """Return the states that follow where nothing goes wrong."""
+    def _open(self, number: int) -> list[Next]:
+        """Return what follows where nothing goes wrong; where that is new, enter it."""
         try:
             following = self._model.steps(self._states[number])
         except Broken as broken:
             self._find(str(broken), number, ["and then it breaks"])
-            return ()
-        self._report.transitions += len(following)
-        return tuple(self._enter(state, number) for _, state in following)
+            self._dead.add(number)
+            following = []
+        if number not in self._paths:
+            self._report.transitions += len(following)
+            self._paths[number] = tuple(self._enter(state, number) for _, state in following)
+        return following
 
-    def _troubles(self, state: State) -> Iterator[Next]:
+    def _troubles(self, state: State, following: list[Next]) -> Iterator[Next]:
         yield from self._model.faults(state)
-        try:
-            happened = [*self._model.steps(state), *self._model.edits(state)]
-        except Broken:
-            return
-        for label, after in happened:
+        for label, after in (*following, *self._model.edits(state)):
             for deaf, missed in self._model.missed_events(state, after):
                 yield f"{label}; {deaf}", missed
 
@@ -202,6 +202,8 @@ class Walk:
                 stack.append((after, 0))
 
     def _at_rest(self, number: int) -> None:
+        if number in self._dead:
+            return
         self._report.resting += 1
         wrong = self._model.judge_rest(self._states[number])
         if wrong:
@@ -234,11 +236,14 @@ class Walk:
         raise AssertionError("a step that cannot be taken again")
 
     def _everything(self, state: State) -> Iterator[Next]:
-        for kind in (self._model.steps, self._model.edits, self._troubles):
-            try:
-                yield from kind(state)
-            except Broken:
-                continue
+        try:
+            following = self._model.steps(state)
+        except Broken:
+            following = []
+        yield from following
+        yield from self._model.edits(state)
+        with suppress(Broken):
+            yield from self._troubles(state, following)
 
 
 def _plain(state: State) -> State:

@@ -45,6 +45,10 @@ _AT_THE_GATE: Final = (
 """Codes (beginnings) that are answered before a request is looked at: they prove nothing about an
 earlier one with the same token."""
 
+ON_ITS_WAY: Final = timedelta(seconds=30)
+"""For so long a request that nobody answered may still arrive: a refusal of the next one, by then,
+does not call it back (found by exploration)."""
+
 POLICY_TRIES: Final = 3
 """How often the automatic snapshot policy is tried to be put back, before a person is told."""
 
@@ -205,7 +209,9 @@ def _replace(
     if failure.code in TOKEN_IN_FLIGHT or failure.code in TOKEN_MISMATCH:
         return op.replace(outcome=Outcome.UNKNOWN)
     if doubt and (
-        failure.error_class is not ErrorClass.USER or failure.code.startswith(_AT_THE_GATE)
+        failure.error_class is not ErrorClass.USER
+        or failure.code.startswith(_AT_THE_GATE)
+        or now < (before.last_try_at or now) + ON_ITS_WAY
     ):
         return op.replace(outcome=Outcome.UNKNOWN)
     settled = op.replace(outcome=Outcome.REFUSED, outcome_at=now, unlocked_since=None)
