@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
-from sysdisk.core.world import Lock
+from sysdisk.core.world import Disk, Image, Instance, Lock
 from sysdisk.ecs import parse
 from sysdisk.ecs.errors import NoAnswer
 
@@ -24,21 +25,21 @@ def instances(*raw: object) -> object:
     return parse.instances({"Instances": {"Instance": list(raw)}})
 
 
-def one_vm(**more: object):
+def one_vm(**more: object) -> Instance:
     return parse.instances({"Instances": {"Instance": [{**VM, **more}]}})[0]
 
 
-def one_disk(**more: object):
+def one_disk(**more: object) -> Disk:
     return parse.disks({"Disks": {"Disk": [{**DISK, **more}]}})[0]
 
 
-def one_image(**more: object):
+def one_image(**more: object) -> Image:
     return parse.images({"Images": {"Image": [{**IMAGE, **more}]}})[0]
 
 
 @pytest.mark.parametrize("missing", ["InstanceId", "Status", "ImageId", "OperationLocks"])
 @pytest.mark.parametrize("value", [None, 7, ""])
-def test_an_instance_without_what_is_needed_is_unreadable(missing, value):
+def test_an_instance_without_what_is_needed_is_unreadable(missing: str, value: Any) -> None:
     if missing == "OperationLocks" and value == "":
         value = []
     with pytest.raises(NoAnswer) as told:
@@ -47,13 +48,13 @@ def test_an_instance_without_what_is_needed_is_unreadable(missing, value):
 
 
 @pytest.mark.parametrize("missing", ["DiskId", "Type", "Status", "Size"])
-def test_a_disk_without_what_is_needed_is_unreadable(missing):
+def test_a_disk_without_what_is_needed_is_unreadable(missing: str) -> None:
     with pytest.raises(NoAnswer):
         parse.disks({"Disks": {"Disk": [{k: v for k, v in DISK.items() if k != missing}]}})
 
 
 @pytest.mark.parametrize("missing", ["ImageId", "Status", "Size"])
-def test_an_image_without_what_is_needed_is_unreadable(missing):
+def test_an_image_without_what_is_needed_is_unreadable(missing: str) -> None:
     with pytest.raises(NoAnswer):
         parse.images({"Images": {"Image": [{k: v for k, v in IMAGE.items() if k != missing}]}})
 
@@ -70,31 +71,31 @@ def test_an_image_without_what_is_needed_is_unreadable(missing):
         {"Code": "x"},
     ],
 )
-def test_a_list_that_is_none_is_unreadable_and_not_empty(body):
+def test_a_list_that_is_none_is_unreadable_and_not_empty(body: Any) -> None:
     with pytest.raises(NoAnswer):
         parse.instances(body)
 
 
-def test_an_empty_list_is_empty():
+def test_an_empty_list_is_empty() -> None:
     assert parse.instances({"Instances": {"Instance": []}}) == ()
     assert parse.disks({"Disks": {"Disk": []}}) == ()
 
 
-def test_locks_are_read_in_both_shapes():
+def test_locks_are_read_in_both_shapes() -> None:
     raw = {"LockReason": [{"LockReason": "security", "LockMsg": "why"}, {"LockMsg": "?"}]}
     assert one_vm(OperationLocks=raw).locks == (Lock("security", "why"), Lock("unknown", "?"))
     raw = {"OperationLock": [{"LockReason": "financial"}]}
     assert one_disk(OperationLocks=raw).locks == (Lock("financial"),)
 
 
-def test_locks_of_the_wrong_shape_are_unreadable_and_not_absent():
+def test_locks_of_the_wrong_shape_are_unreadable_and_not_absent() -> None:
     with pytest.raises(NoAnswer):
         one_vm(OperationLocks={"OperationLock": [{"LockReason": "security"}]})
     with pytest.raises(NoAnswer):
         one_disk(OperationLocks={"LockReason": [{"LockReason": "security"}]})
 
 
-def test_times_are_aware_and_never_is_none():
+def test_times_are_aware_and_never_is_none() -> None:
     assert one_vm(ExpiredTime="2026-12-01T08:05Z").expired_time == datetime(
         2026, 12, 1, 8, 5, tzinfo=UTC
     )
@@ -102,12 +103,12 @@ def test_times_are_aware_and_never_is_none():
     assert one_vm(ExpiredTime="soon").expired_time is None
 
 
-def test_what_is_not_needed_may_be_missing_or_strange():
+def test_what_is_not_needed_may_be_missing_or_strange() -> None:
     vm = one_vm(KeyPairName=None, Tags={}, OSType="Linux", IoOptimized="none", HostName=5)
     assert (vm.key_pair_name, vm.tags, vm.os_type, vm.io_optimized) == ("", (), "linux", False)
 
 
-def test_addresses_and_tags_are_gathered():
+def test_addresses_and_tags_are_gathered() -> None:
     vm = one_vm(
         Tags={"Tag": [{"TagKey": "b", "TagValue": "2"}, {"TagKey": "a", "TagValue": ""}]},
         VpcAttributes={"PrivateIpAddress": {"IpAddress": ["10.0.0.1"]}},
@@ -118,7 +119,7 @@ def test_addresses_and_tags_are_gathered():
     assert vm.addresses == ("10.0.0.1", "1.2.3.4", "5.6.7.8")
 
 
-def test_an_image_with_data_snapshots_or_encryption_says_so():
+def test_an_image_with_data_snapshots_or_encryption_says_so() -> None:
     mappings = [{"Type": "system", "Encrypted": True}, {"Type": "data", "Encrypted": False}]
     image = one_image(DiskDeviceMappings={"DiskDeviceMapping": mappings})
     assert (image.has_data_snapshots, image.encrypted) == (True, True)
@@ -126,31 +127,31 @@ def test_an_image_with_data_snapshots_or_encryption_says_so():
     assert (plain.has_data_snapshots, plain.encrypted) == (False, False)
 
 
-def test_only_a_marketplace_image_needs_a_subscription():
+def test_only_a_marketplace_image_needs_a_subscription() -> None:
     assert one_image(IsSubscribed=False, ProductCode="").is_subscribed
     assert not one_image(IsSubscribed=False, ProductCode="cmj1").is_subscribed
     assert not one_image(ProductCode="cmj1").is_subscribed
 
 
 @pytest.mark.parametrize("body", [{}, {"Encrypted": None}, {"Encrypted": "maybe"}])
-def test_an_unknown_encryption_default_is_unreadable(body):
+def test_an_unknown_encryption_default_is_unreadable(body: Any) -> None:
     with pytest.raises(NoAnswer):
         parse.default_encryption(body)
 
 
 @pytest.mark.parametrize("body", [{}, {"Image": 5}, {"Image": "m-1"}])
-def test_a_family_that_cannot_be_read_is_unreadable_and_not_empty(body):
+def test_a_family_that_cannot_be_read_is_unreadable_and_not_empty(body: Any) -> None:
     with pytest.raises(NoAnswer):
         parse.family("f", body)
 
 
-def test_an_acceptance_without_its_id_is_unreadable():
+def test_an_acceptance_without_its_id_is_unreadable() -> None:
     for read in (parse.disk_id, parse.snapshot_id, parse.session, parse.caller_identity):
         with pytest.raises(NoAnswer):
             read({"RequestId": "r"})
 
 
-def test_session_keys_are_not_in_a_repr():
+def test_session_keys_are_not_in_a_repr() -> None:
     keys = {
         "AccessKeyId": "STS.1",
         "AccessKeySecret": "key-secret",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import logging
+from collections.abc import Callable
 from urllib.parse import quote, quote_plus, urlencode
 
 import pytest
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from sysdisk.ecs.scrub import MASK, Scrubber, ScrubbingFilter, install
 
 SECRET = 'p%a&s+s "w\\ö/rd'
-SPELLINGS = {
+SPELLINGS: dict[str, Callable[[str], str]] = {
     "plain": lambda s: s,
     "in a URL": lambda s: quote(s, safe=""),
     "in a URL, slash kept": quote,
@@ -34,7 +35,7 @@ SPELLINGS = {
 
 
 @pytest.mark.parametrize("spelling", SPELLINGS)
-def test_every_spelling_is_masked(spelling):
+def test_every_spelling_is_masked(spelling: str) -> None:
     scrubber = Scrubber()
     text = f"before {SPELLINGS[spelling](SECRET)} after"
     with scrubber.holding(SECRET):
@@ -45,7 +46,7 @@ def test_every_spelling_is_masked(spelling):
 
 
 @given(st.text(alphabet=st.characters(codec="ascii", categories=["L", "N", "P", "S"]), min_size=8))
-def test_nothing_of_any_password_is_left_in_base64_at_any_offset(password):
+def test_nothing_of_any_password_is_left_in_base64_at_any_offset(password: str) -> None:
     scrubber = Scrubber()
     scrubber.add(password)
     for offset in range(3):
@@ -53,7 +54,7 @@ def test_nothing_of_any_password_is_left_in_base64_at_any_offset(password):
         assert len(scrubber.scrub(text).replace(MASK, "")) <= 12
 
 
-def test_a_secret_is_masked_until_dropped_as_often_as_added():
+def test_a_secret_is_masked_until_dropped_as_often_as_added() -> None:
     scrubber = Scrubber()
     scrubber.add("secret-1", None, "")
     with scrubber.holding("secret-1"):
@@ -63,7 +64,7 @@ def test_a_secret_is_masked_until_dropped_as_often_as_added():
     assert scrubber.scrub("secret-1") == "secret-1"
 
 
-def test_the_longer_of_two_secrets_is_masked_as_a_whole():
+def test_the_longer_of_two_secrets_is_masked_as_a_whole() -> None:
     scrubber = Scrubber()
     scrubber.add("abcd", "abcdefgh")
     assert scrubber.scrub("x abcdefgh y") == f"x {MASK} y"
@@ -73,7 +74,9 @@ def fail() -> None:
     raise ValueError(f"cannot reach /?Password={quote(SECRET)}")
 
 
-def test_a_log_line_is_clean_in_message_fields_and_traceback(caplog):
+def test_a_log_line_is_clean_in_message_fields_and_traceback(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     scrubber = Scrubber()
     scrubber.add(SECRET)
     caplog.handler.addFilter(ScrubbingFilter(scrubber))
@@ -90,7 +93,7 @@ def test_a_log_line_is_clean_in_message_fields_and_traceback(caplog):
     assert not scrubber.knows(everything)
 
 
-def test_installing_reaches_handlers_of_every_logger():
+def test_installing_reaches_handlers_of_every_logger() -> None:
     scrubber, handler = Scrubber(), logging.NullHandler()
     logger = logging.getLogger("test.scrub.install")
     logger.addHandler(handler)

@@ -11,7 +11,9 @@ from sysdisk.api.account import Limits
 from sysdisk.api.base import FrozenMap
 from sysdisk.core.answers import Accepted, Answer, NotSent, Refused, Unknown
 from sysdisk.ecs.account import EcsAccountClient, RegionClient
+from sysdisk.ecs.errors import EcsError
 from sysdisk.ecs.inventory import Disks
+from sysdisk.sandbox.ecs_faults import Side
 from sysdisk.sandbox.ecs_fleet import HOME
 from tests.contract.ecs_adapter.clouds import UNLIMITED, Lab
 from tests.contract.ecs_adapter.test_requests_on_the_wire import BARE
@@ -29,7 +31,7 @@ async def replace(region: RegionClient, lab: Lab, instance_id: str, token: str =
     )
 
 
-async def test_a_replacement_tells_the_new_disk_and_a_repeat_the_same_one():
+async def test_a_replacement_tells_the_new_disk_and_a_repeat_the_same_one() -> None:
     lab = Lab()
     instance_id = stopped(lab)
     region = lab.account().region(HOME)
@@ -46,7 +48,7 @@ async def test_a_replacement_tells_the_new_disk_and_a_repeat_the_same_one():
 
 
 @pytest.mark.parametrize("side", ["before", "after"])
-async def test_a_lost_answer_is_unknown(side):
+async def test_a_lost_answer_is_unknown(side: Side) -> None:
     lab = Lab()
     lab.cloud.faults.drop("ReplaceSystemDisk", side)
     region = lab.account().region(HOME)
@@ -55,7 +57,7 @@ async def test_a_lost_answer_is_unknown(side):
 
 
 @pytest.mark.parametrize("kind", ["html-502", "empty-200", "half-json", "wrong-json"])
-async def test_a_broken_answer_is_unknown(kind):
+async def test_a_broken_answer_is_unknown(kind: str) -> None:
     lab = Lab()
     lab.cloud.faults.garble("ReplaceSystemDisk", kind)
     region = lab.account().region(HOME)
@@ -63,7 +65,7 @@ async def test_a_broken_answer_is_unknown(kind):
     await region.inventory.close()
 
 
-async def test_a_5xx_is_unknown_and_a_4xx_refused():
+async def test_a_5xx_is_unknown_and_a_4xx_refused() -> None:
     lab = Lab()
     region = lab.account().region(HOME)
     lab.cloud.faults.error("StopInstance", "InternalError", http=500)
@@ -76,7 +78,7 @@ async def test_a_5xx_is_unknown_and_a_4xx_refused():
     await region.inventory.close()
 
 
-async def test_a_throttled_write_is_refused_and_the_next_is_not_sent_before_the_minute():
+async def test_a_throttled_write_is_refused_and_the_next_is_not_sent_before_the_minute() -> None:
     lab = Lab(2)
     lab.cloud.faults.throttle("StopInstance", 0)
     region = lab.account().region(HOME)
@@ -93,7 +95,7 @@ async def test_a_throttled_write_is_refused_and_the_next_is_not_sent_before_the_
     await region.inventory.close()
 
 
-async def test_a_write_beyond_the_rate_and_its_fence_is_not_sent():
+async def test_a_write_beyond_the_rate_and_its_fence_is_not_sent() -> None:
     lab = Lab(3)
     limits = Limits(requests_per_second=FrozenMap({"StopInstance": 1.0}))
     region = lab.account(limits).region(HOME)
@@ -104,7 +106,7 @@ async def test_a_write_beyond_the_rate_and_its_fence_is_not_sent():
     await region.inventory.close()
 
 
-async def test_requests_are_counted_and_told_with_their_code():
+async def test_requests_are_counted_and_told_with_their_code() -> None:
     lab = Lab()
     told: Counter[tuple[str, str]] = Counter()
     account = EcsAccountClient(
@@ -120,7 +122,7 @@ async def test_requests_are_counted_and_told_with_their_code():
     await account.close()
 
 
-async def test_a_snapshot_and_a_policy_are_accepted():
+async def test_a_snapshot_and_a_policy_are_accepted() -> None:
     lab = Lab()
     region = lab.account().region(HOME)
     disk_id = lab.cloud.look(lab.ids[0]).system_disk_id
@@ -133,14 +135,14 @@ async def test_a_snapshot_and_a_policy_are_accepted():
     await region.inventory.close()
 
 
-async def test_reads_keep_the_rate_and_wait_out_a_throttled_minute():
+async def test_reads_keep_the_rate_and_wait_out_a_throttled_minute() -> None:
     lab = Lab(5)
     lab.cloud.faults.throttle("DescribeInstances", 0)
     account = lab.account()
     region = account.region(HOME)
     looks = [region.inventory.look(i, disks=Disks.NONE) for i in lab.ids]
     answers = await asyncio.gather(*looks, return_exceptions=True)
-    assert all(getattr(a, "failure", None) and a.failure.throttled for a in answers)
+    assert all(isinstance(a, EcsError) and a.failure.throttled for a in answers)
     lab.cloud.faults.throttle("DescribeInstances", -1)
     began = asyncio.get_running_loop().time()
     sight = await region.inventory.look(lab.ids[0], disks=Disks.NONE)

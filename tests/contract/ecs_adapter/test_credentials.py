@@ -23,7 +23,7 @@ async def who(site: Site) -> Identity:
     return await sdk.who_am_i(site.url, site.credentials, site.threads, scrubber=site.scrubber)
 
 
-async def test_a_rotated_secret_is_used_at_once_and_the_old_key_no_more(site: Site):
+async def test_a_rotated_secret_is_used_at_once_and_the_old_key_no_more(site: Site) -> None:
     assert (await who(site)).arn == site.key.arn
     old = site.secret
     site.key = site.fleet.access_key("successor")
@@ -32,7 +32,7 @@ async def test_a_rotated_secret_is_used_at_once_and_the_old_key_no_more(site: Si
     assert (await who(site)).arn == site.key.arn
 
 
-async def test_keys_whose_secret_vanished_stay_in_use_until_ecs_refuses_them(site: Site):
+async def test_keys_whose_secret_vanished_stay_in_use_until_ecs_refuses_them(site: Site) -> None:
     await who(site)
     with pytest.raises(CredentialsError):
         site.credentials.use(STATIC, None, endpoint=site.url)
@@ -44,13 +44,13 @@ async def test_keys_whose_secret_vanished_stay_in_use_until_ecs_refuses_them(sit
         await who(site)
 
 
-async def test_a_source_that_comes_back_is_used_again(site: Site):
+async def test_a_source_that_comes_back_is_used_again(site: Site) -> None:
     site.credentials.lose("gone")
     assert site.credentials.use(STATIC, site.secret, endpoint=site.url)
     assert site.credentials.lost is None
 
 
-async def test_a_role_is_assumed_on_top(site: Site):
+async def test_a_role_is_assumed_on_top(site: Site) -> None:
     role = site.fleet.role("disks")
     spec = Credentials.from_api(
         {**SECRET_REF, "assumeRole": {"roleArn": role.arn, "sessionName": "night-shift"}}
@@ -63,7 +63,7 @@ async def test_a_role_is_assumed_on_top(site: Site):
     assert len(site.server.cloud.requests_of("AssumeRole")) == 1
 
 
-async def test_a_role_that_may_not_be_assumed_says_why_and_tells_no_keys(site: Site):
+async def test_a_role_that_may_not_be_assumed_says_why_and_tells_no_keys(site: Site) -> None:
     spec = Credentials.from_api({**SECRET_REF, "assumeRole": {"roleArn": "acs:ram::1:role/none"}})
     site.credentials.use(spec, site.secret, endpoint=site.url)
     with pytest.raises(CredentialsError) as told:
@@ -73,7 +73,7 @@ async def test_a_role_that_may_not_be_assumed_says_why_and_tells_no_keys(site: S
     assert site.key.secret not in text
 
 
-async def test_sts_out_of_reach_is_not_called_a_wrong_key(site: Site):
+async def test_sts_out_of_reach_is_not_called_a_wrong_key(site: Site) -> None:
     role = site.fleet.role("disks")
     spec = Credentials.from_api({**SECRET_REF, "assumeRole": {"roleArn": role.arn}})
     site.credentials.use(spec, site.secret, endpoint=site.url)
@@ -84,7 +84,7 @@ async def test_sts_out_of_reach_is_not_called_a_wrong_key(site: Site):
     assert told.value.failure.error_class is ErrorClass.RETRY
 
 
-async def test_session_keys_live_on_while_sts_is_out_of_reach_and_not_longer(site: Site):
+async def test_session_keys_live_on_while_sts_is_out_of_reach_and_not_longer(site: Site) -> None:
     late = 0.0
     site.credentials = AccountCredentials(site.scrubber, now=lambda: time.time() + late)
     role = site.fleet.role("disks")
@@ -118,17 +118,21 @@ async def test_session_keys_live_on_while_sts_is_out_of_reach_and_not_longer(sit
         ({"accessKeyId": b"a\nb: c", "accessKeySecret": b"s"}, "accessKeyId"),
     ],
 )
-def test_a_secret_at_fault_is_told_by_the_key_and_without_its_value(secret, says):
+def test_a_secret_at_fault_is_told_by_the_key_and_without_its_value(
+    secret: dict[str, bytes], says: str
+) -> None:
     with pytest.raises(CredentialsError, match=says) as told:
         keys_in(secret)
     assert "\xff" not in str(told.value)
 
 
-def test_a_line_end_around_a_key_does_no_harm():
+def test_a_line_end_around_a_key_does_no_harm() -> None:
     assert keys_in({"accessKeyId": b"a\n", "accessKeySecret": b" s\n"}) == ("a", "s", "")
 
 
-def test_an_empty_secret_never_falls_back_to_the_environment(site_free, monkeypatch):
+def test_an_empty_secret_never_falls_back_to_the_environment(
+    site_free: AccountCredentials, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(
         "alibabacloud_credentials.utils.auth_util.environment_access_key_id", "from-env"
     )
@@ -140,14 +144,18 @@ def test_an_empty_secret_never_falls_back_to_the_environment(site_free, monkeypa
     assert not site_free.known
 
 
-def test_rrsa_without_a_token_file_says_which_variable_is_missing(site_free, monkeypatch):
+def test_rrsa_without_a_token_file_says_which_variable_is_missing(
+    site_free: AccountCredentials, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("ALIBABA_CLOUD_OIDC_TOKEN_FILE", raising=False)
     rrsa = {"rrsa": {"roleArn": "acs:ram::1:role/r", "oidcProviderArn": "acs:ram::1:oidc/p"}}
     with pytest.raises(CredentialsError, match="ALIBABA_CLOUD_OIDC_TOKEN_FILE"):
         site_free.use(Credentials.from_api(rrsa))
 
 
-def test_a_role_of_the_instance_that_is_switched_off_is_told(site_free, monkeypatch):
+def test_a_role_of_the_instance_that_is_switched_off_is_told(
+    site_free: AccountCredentials, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(
         "alibabacloud_credentials.utils.auth_util.environment_ecs_metadata_disabled", "true"
     )

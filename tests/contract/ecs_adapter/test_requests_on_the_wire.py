@@ -43,7 +43,7 @@ ADVANCED = Advanced(
 )
 
 
-class Recording(Client):
+class Recording(Client):  # type: ignore[misc]  # the SDK has no types
     """The SDK's typed client, stopped short of the network."""
 
     def call_api(self, params: Any, request: Any, runtime: Any) -> dict[str, Any]:
@@ -96,7 +96,9 @@ def official(verb: str, request: Any) -> tuple[str, dict[str, str]]:
         ),
     ],
 )
-def test_a_replacement_is_sent_as_declared_and_nothing_else(inputs, password, theirs):
+def test_a_replacement_is_sent_as_declared_and_nothing_else(
+    inputs: Any, password: str, theirs: Any
+) -> None:
     ours = calls.replace_system_disk(
         inputs, instance_id="i-1", client_token="tok", password=password
     )
@@ -108,7 +110,7 @@ def test_a_replacement_is_sent_as_declared_and_nothing_else(inputs, password, th
     assert official("replace_system_disk", request) == ("ReplaceSystemDisk", ours)
 
 
-def test_every_parameter_that_can_be_declared_has_its_place():
+def test_every_parameter_that_can_be_declared_has_its_place() -> None:
     sent = calls.replace_system_disk(
         BARE.replace(
             image_id="m-1",
@@ -255,7 +257,7 @@ def test_every_parameter_that_can_be_declared_has_its_place():
         ),
     ],
 )
-def test_the_other_calls_are_those_of_the_typed_client(verb, request_, ours):
+def test_the_other_calls_are_those_of_the_typed_client(verb: Any, request_: Any, ours: Any) -> None:
     action, theirs = official(verb, request_)
     assert theirs == ours
     assert action.lower() == verb.replace("_", "")

@@ -14,16 +14,17 @@ from sysdisk.ecs.calls import describe_instances
 from sysdisk.ecs.endpoints import Address, ecs_address, sts_address
 from sysdisk.ecs.errors import CredentialsError, NoAnswer, Refusal, Throttled, TooLate
 from sysdisk.ecs.sdk import SDK_LOGGERS, Timeouts, goes_directly
+from sysdisk.sandbox.ecs_faults import Side
 from sysdisk.sandbox.ecs_fleet import HOME
 from tests.contract.ecs_adapter.conftest import Site
 
 
-async def test_an_answer_is_the_decoded_json(site: Site):
+async def test_an_answer_is_the_decoded_json(site: Site) -> None:
     body = await site.transport().call("DescribeInstances", describe_instances(HOME, [site.vm.id]))
     assert [i.instance_id for i in parse.instances(body)] == [site.vm.id]
 
 
-async def test_parameters_arrive_as_they_were_given(site: Site):
+async def test_parameters_arrive_as_they_were_given(site: Site) -> None:
     name = "ä b&c=d%e+f/~'\""
     site.fleet.key_pair(name)
     answer = {"RegionId": HOME, "KeyPairName": name}
@@ -31,7 +32,7 @@ async def test_parameters_arrive_as_they_were_given(site: Site):
     assert parse.key_pair_names(body) == (name,)
 
 
-async def test_a_refusal_tells_code_status_message_request_id_and_what_to_do(site: Site):
+async def test_a_refusal_tells_code_status_message_request_id_and_what_to_do(site: Site) -> None:
     with pytest.raises(Refusal) as told:
         await site.transport().call("StartInstance", {"InstanceId": "i-nobody"})
     failure = told.value.failure
@@ -43,7 +44,7 @@ async def test_a_refusal_tells_code_status_message_request_id_and_what_to_do(sit
 
 
 @pytest.mark.parametrize("header", [False, True])
-async def test_throttled_is_told_apart_with_and_without_a_time(site: Site, header: bool):
+async def test_throttled_is_told_apart_with_and_without_a_time(site: Site, header: bool) -> None:
     site.server.cloud.faults.throttle("DescribeDisks", 0, header=header)
     with pytest.raises(Throttled) as told:
         await site.transport().call("DescribeDisks", {"RegionId": HOME})
@@ -55,7 +56,7 @@ async def test_throttled_is_told_apart_with_and_without_a_time(site: Site, heade
 @pytest.mark.parametrize(
     ("http", "code"), [(500, "OperationDenied"), (500, "InternalError"), (503, "What.Is.This")]
 )
-async def test_a_5xx_is_no_answer_and_keeps_its_code(site: Site, http: int, code: str):
+async def test_a_5xx_is_no_answer_and_keeps_its_code(site: Site, http: int, code: str) -> None:
     site.server.cloud.faults.error("StartInstance", code, http=http, message="The server failed.")
     with pytest.raises(NoAnswer) as told:
         await site.transport().call("StartInstance", {"InstanceId": site.vm.id})
@@ -64,7 +65,7 @@ async def test_a_5xx_is_no_answer_and_keeps_its_code(site: Site, http: int, code
     assert failure.error_class is ErrorClass.RETRY
 
 
-async def test_an_internal_error_with_status_400_is_a_refusal_to_try_again(site: Site):
+async def test_an_internal_error_with_status_400_is_a_refusal_to_try_again(site: Site) -> None:
     site.server.cloud.faults.error("ReplaceSystemDisk", "InternalError", http=400)
     with pytest.raises(Refusal) as told:
         await site.transport().call("ReplaceSystemDisk", {"InstanceId": site.vm.id})
@@ -72,13 +73,13 @@ async def test_an_internal_error_with_status_400_is_a_refusal_to_try_again(site:
 
 
 @pytest.mark.parametrize("kind", ["html-502", "empty-200", "half-json", "not-json"])
-async def test_a_broken_answer_is_no_answer(site: Site, kind: str):
+async def test_a_broken_answer_is_no_answer(site: Site, kind: str) -> None:
     site.server.cloud.faults.garble("StartInstance", kind)
     with pytest.raises(NoAnswer):
         await site.transport().call("StartInstance", {"InstanceId": site.vm.id})
 
 
-async def test_json_that_lacks_what_is_needed_is_unreadable_and_never_a_default(site: Site):
+async def test_json_that_lacks_what_is_needed_is_unreadable_and_never_a_default(site: Site) -> None:
     site.server.cloud.faults.garble("DescribeInstances", "wrong-json")
     body = await site.transport().call("DescribeInstances", describe_instances(HOME, [site.vm.id]))
     with pytest.raises(NoAnswer) as told:
@@ -87,27 +88,29 @@ async def test_json_that_lacks_what_is_needed_is_unreadable_and_never_a_default(
 
 
 @pytest.mark.parametrize("side", ["before", "after"])
-async def test_a_lost_connection_is_no_answer_whether_it_took_effect_or_not(site: Site, side):
+async def test_a_lost_connection_is_no_answer_whether_it_took_effect_or_not(
+    site: Site, side: Side
+) -> None:
     site.server.cloud.faults.drop("StartInstance", side)
     with pytest.raises(NoAnswer):
         await site.transport().call("StartInstance", {"InstanceId": site.vm.id})
     assert len(site.server.cloud.requests_of("StartInstance")) == 1  # no retry of the SDK's own
 
 
-async def test_a_refused_connection_is_no_answer(site: Site):
+async def test_a_refused_connection_is_no_answer(site: Site) -> None:
     transport = site.transport()
     await site.server.go_dark()
     with pytest.raises(NoAnswer):
         await transport.call("StartInstance", {"InstanceId": site.vm.id})
 
 
-async def test_an_answer_that_takes_too_long_is_no_answer(site: Site):
+async def test_an_answer_that_takes_too_long_is_no_answer(site: Site) -> None:
     site.server.cloud.faults.delay("StartInstance", 3.0, side="before")
     with pytest.raises(NoAnswer):
         await site.transport(Timeouts(read=0.2)).call("StartInstance", {"InstanceId": site.vm.id})
 
 
-async def test_a_call_that_waits_past_its_fence_is_not_sent(site: Site):
+async def test_a_call_that_waits_past_its_fence_is_not_sent(site: Site) -> None:
     loop, busy = asyncio.get_running_loop(), threading.Event()
     for _ in range(4):
         site.threads.submit(busy.wait, 10)
@@ -123,13 +126,13 @@ async def test_a_call_that_waits_past_its_fence_is_not_sent(site: Site):
     assert site.server.cloud.requests_of("StartInstance") == []
 
 
-async def test_no_credentials_is_told_apart_from_no_answer(site: Site):
+async def test_no_credentials_is_told_apart_from_no_answer(site: Site) -> None:
     site.credentials = type(site.credentials)(site.scrubber)
     with pytest.raises(CredentialsError):
         await site.transport().call("StartInstance", {"InstanceId": site.vm.id})
 
 
-async def test_the_identity_and_the_difference_of_the_clocks_are_told(site: Site):
+async def test_the_identity_and_the_difference_of_the_clocks_are_told(site: Site) -> None:
     site.server.clock_offset = 240.0
     who = await sdk.who_am_i(site.url, site.credentials, site.threads, scrubber=site.scrubber)
     assert (who.account_id, who.arn, who.type) == (site.key.account, site.key.arn, "RAMUser")
@@ -137,14 +140,14 @@ async def test_the_identity_and_the_difference_of_the_clocks_are_told(site: Site
     assert 235 < who.skew < 245
 
 
-async def test_a_wrong_key_is_refused_by_its_name(site: Site):
+async def test_a_wrong_key_is_refused_by_its_name(site: Site) -> None:
     site.server.cloud.state.keys.clear()
     with pytest.raises(Refusal) as told:
         await sdk.who_am_i(site.url, site.credentials, site.threads, scrubber=site.scrubber)
     assert told.value.failure.code == "InvalidAccessKeyId.NotFound"
 
 
-async def test_the_event_loop_stays_free_while_ecs_takes_its_time(site: Site):
+async def test_the_event_loop_stays_free_while_ecs_takes_its_time(site: Site) -> None:
     site.server.cloud.faults.delay("DescribeDisks", 0.5, side="before")
     call = asyncio.create_task(site.transport().call("DescribeDisks", {"RegionId": HOME}))
     turns = 0
@@ -154,13 +157,15 @@ async def test_the_event_loop_stays_free_while_ecs_takes_its_time(site: Site):
     assert turns > 5
 
 
-async def test_a_proxy_is_not_asked_for_a_loopback_endpoint(site: Site, monkeypatch):
+async def test_a_proxy_is_not_asked_for_a_loopback_endpoint(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     assert await site.transport().call("DescribeDisks", {"RegionId": HOME})
 
 
-def test_no_proxy_is_respected(monkeypatch):
+def test_no_proxy_is_respected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_PROXY", "ecs.cn-beijing.aliyuncs.com,.internal")
     monkeypatch.setenv("no_proxy", "ecs.cn-beijing.aliyuncs.com,.internal")
     assert goes_directly("https://ecs.cn-beijing.aliyuncs.com/?A=1")
@@ -171,7 +176,9 @@ def test_no_proxy_is_respected(monkeypatch):
     assert not goes_directly("https://ecs.cn-qingdao.aliyuncs.com/?A=1")
 
 
-def test_the_sdk_writes_nothing_to_the_log(capfd, caplog):
+def test_the_sdk_writes_nothing_to_the_log(
+    capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.DEBUG)
     for name in SDK_LOGGERS:
         logger = logging.getLogger(name)
@@ -183,7 +190,7 @@ def test_the_sdk_writes_nothing_to_the_log(capfd, caplog):
     assert "hunter2" not in caplog.text
 
 
-def test_endpoints_are_those_of_the_official_sdk():
+def test_endpoints_are_those_of_the_official_sdk() -> None:
     from alibabacloud_ecs20140526.client import Client
     from alibabacloud_tea_openapi.utils_models import Config
 
@@ -193,7 +200,7 @@ def test_endpoints_are_those_of_the_official_sdk():
         assert ecs_address(region) == Address("https", official)
 
 
-def test_plain_http_is_for_loopback_only():
+def test_plain_http_is_for_loopback_only() -> None:
     assert ecs_address("x", "http://127.0.0.1:80/") == Address("http", "127.0.0.1:80")
     assert ecs_address("x", "https://ecs.example.com/") == Address("https", "ecs.example.com")
     assert ecs_address("x", "ecs-vpc.example.com") == Address("https", "ecs-vpc.example.com")
@@ -202,7 +209,7 @@ def test_plain_http_is_for_loopback_only():
             ecs_address("x", url)
 
 
-def test_sts_is_the_public_one_unless_the_endpoint_is_a_simulator():
+def test_sts_is_the_public_one_unless_the_endpoint_is_a_simulator() -> None:
     assert sts_address("http://[::1]:99") == Address("http", "[::1]:99")
     for url in ("", "ecs-vpc.cn-hangzhou.aliyuncs.com", "https://proxy.example.com"):
         assert sts_address(url) == Address("https", "sts.aliyuncs.com")

@@ -37,8 +37,13 @@ TROUBLES = {
 @pytest.mark.parametrize("trouble", TROUBLES)
 @pytest.mark.parametrize("debug", ["", "sdk"])
 async def test_the_password_is_in_no_exception_and_no_log(
-    site: Site, caplog, capfd, monkeypatch, trouble, debug
-):
+    site: Site,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    trouble: str,
+    debug: str,
+) -> None:
     caplog.set_level(logging.DEBUG)
     monkeypatch.setenv("DEBUG", debug)
     params = replace_system_disk(
@@ -70,7 +75,9 @@ async def test_the_password_is_in_no_exception_and_no_log(
     assert "Signature=" not in said
 
 
-async def test_the_log_does_show_requests_without_their_parameters(site: Site, caplog):
+async def test_the_log_does_show_requests_without_their_parameters(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.DEBUG)
     await site.transport().call("DescribeDisks", {"RegionId": "cn-hangzhou"})
     assert "urllib3" in {record.name.split(".")[0] for record in caplog.records}

@@ -35,7 +35,7 @@ async def until_attached(region: RegionClient, instance_id: str, disk_id: str) -
                     return disk
 
 
-async def test_a_machine_is_stopped_replaced_and_started(site: Site):
+async def test_a_machine_is_stopped_replaced_and_started(site: Site) -> None:
     vm = site.fleet.instance(site.image, data_disks=(20,))
     region = site.region()
     region.inventory.register(vm.id)
