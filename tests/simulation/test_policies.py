@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
+from sysdisk.kube.resources import ACCOUNTS
 from sysdisk.sandbox.sim_calls import Side
 from tests.simulation.stories import Story, calls_of, tell
 from tests.simulation.test_cuts import CUTS, Cut
-from tests.support.world import World
+from tests.support.world import World, _served, run
 
 BACKUP: Final = Story("backup", spec={"backup": {"enabled": True, "retentionDays": 3}})
 
@@ -109,3 +110,50 @@ def test_one_approval_is_enough_wherever_the_operator_is_killed(number: int, sid
     assert [entry["approvedBy"] for entry in world.status()["history"]] == ["ann"]
     annotations = world.object_of()["metadata"].get("annotations", {})
     assert "sysdisk.dev/approve" not in annotations
+
+
+@pytest.mark.slow
+def test_an_approval_that_lapses_before_its_window_is_taken_off_and_another_one_counts() -> None:
+    rare = [{"schedule": "0 0 29 2 *", "duration": "4h"}]
+    story = Approved("lapse", spec={"approval": "Manual", "maintenanceWindows": rare})
+
+    async def told(world: World) -> None:
+        await story.begin(world)
+        await world.until("taken up", lambda: world.ready().get("reason") == "AwaitingWindow")
+        week = 8 * 86400.0
+        reason = "AwaitingApproval"
+        await world.until("lapsed", lambda: world.ready().get("reason") == reason, week)
+        await world.until("taken off", lambda: not _approvals(world))
+        await world.until("forgotten", lambda: "expiresAt" not in world.status()["plan"])
+        again = {"approve": world.status()["plan"]["id"], "approved-by": "bob"}
+        world.annotate(**again)
+        await world.until("again", lambda: world.ready().get("reason") == "AwaitingWindow")
+        assert world.status()["plan"]["approvedBy"] == "bob"
+
+    run(told)
+
+
+def _approvals(world: World) -> list[str]:
+    annotations = world.object_of()["metadata"].get("annotations", {})
+    return [name for name in annotations if name.startswith("sysdisk.dev/approve")]
+
+
+def _account(world: World) -> dict[str, Any]:
+    found = world.store.find(_served(world.store, ACCOUNTS), None, "default")
+    assert found is not None
+    return dict(found)
+
+
+def test_the_order_to_resume_an_account_counts_its_failures_anew_and_is_taken_off() -> None:
+    async def told(world: World) -> None:
+        await UNSAVED.begin(world)
+        await world.until("refused", lambda: UNSAVED.ended(world))
+        await world.until("counted", lambda: _account(world)["status"].get("brake") is not None)
+        order = {"sysdisk.dev/resume": "2026-03-01T12:00:00Z"}
+        world.edit_account({"metadata": {"annotations": order}})
+        await world.until("resumed", lambda: "brake" not in _account(world)["status"])
+        await world.until(
+            "taken off", lambda: not _account(world)["metadata"].get("annotations", {})
+        )
+
+    run(told)
