@@ -425,7 +425,9 @@ def _verify(p: Pass) -> Decision:
         return _held_by_lock(p, ", ".join(forbidding))
     in_place = disk is not None and disk.status == "In_use"
     if in_place and disk is not None and disk.disk_id != op.old_disk_id:
-        if not p.instance.locks or overdue:
+        # A third disk was put in by hand; the one that ECS accepted is still to come.
+        promised = disk.disk_id == op.new_disk_id and not p.instance.locks
+        if promised or overdue:
             done = op.replace(new_disk_id=disk.disk_id)
             return _start(p.with_op(enter(done, Step.START, p.now)))
     elif in_place and overdue and not p.instance.locks:
