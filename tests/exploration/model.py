@@ -431,7 +431,7 @@ class Model:
         if cloud.power == toy.STOPPED and cloud.work is None:
             started = cloud._replace(power=toy.STARTING, ours=False, ran=True)
             yield "somebody starts the machine by hand", state._replace(cloud=started)
-            for image in ("m-9", "m-2"):
+            for image in ("m-9", "m-2") if not cloud.flights else ():
                 swapped = toy.by_hand(cloud, image)
                 yield (
                     f"somebody replaces the disk by hand, with {image}",
