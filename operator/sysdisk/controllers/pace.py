@@ -1,4 +1,4 @@
-"""How soon to look again while something is under way: seldom at first, often when it is nearly due.
+"""How soon to look again while something is under way: seldom at first, often when nearly due.
 
 Each step's time is learned from the ones before it. Looks of many machines are put on one grid, so
 that they share their batches, and the grid widens with the number of machines: the cost in ECS
@@ -50,5 +50,6 @@ class Pace:
         else:
             wait = max(SOONEST, UNLEARNED * elapsed)
         now = self._monotonic()
-        at = math.ceil((now + min(wait, self._longest)) / grid) * grid
-        return timedelta(seconds=min(max(at - now, SOONEST / 2), self._longest))
+        cells = max(1, round(min(wait, self._longest) / grid))
+        at = (math.floor(now / grid) + cells) * grid
+        return timedelta(seconds=min(max(at - now, SOONEST / 3), self._longest))

@@ -10,14 +10,14 @@ import logging
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final, Protocol, assert_never
 
 from sysdisk.api.conditions import Kind
 from sysdisk.api.meta import ANNOTATION_APPROVE, ANNOTATION_APPROVED_BY, ANNOTATION_RETRY
 from sysdisk.api.reasons import Reason
 from sysdisk.api.spec import StoppedMode
-from sysdisk.api.status import Operation, Step, SystemDiskSpecStatus
+from sysdisk.api.status import Operation, SystemDiskSpecStatus
 from sysdisk.controllers.accounts import Accounts
 from sysdisk.controllers.observe import Eyes, with_counts
 from sysdisk.controllers.pace import Pace
@@ -132,7 +132,6 @@ class Reconciler:
         self._stale: set[Key] = set()
         self._said: dict[Key, Reason] = {}
         self._failing: dict[Key, float] = {}
-        self._paced: dict[Key, tuple[datetime, Step]] = {}
         self._watched: dict[Key, tuple[str, str, str]] = {}
 
     async def account_pass(self, name: str) -> timedelta | None:
@@ -186,7 +185,7 @@ class Reconciler:
         return self._specs.get(key)
 
     def _forget(self, key: Key) -> None:
-        for memory in (self._notes, self._stops, self._said, self._paced, self._failing):
+        for memory in (self._notes, self._stops, self._said, self._failing):
             memory.pop(key, None)
         self._stale.discard(key)
         self._watch(key, None)
@@ -385,6 +384,9 @@ class Reconciler:
 
     async def _count(self, ended: Operation, status: SystemDiskSpecStatus) -> None:
         entry = status.history[-1]
+        if entry.new_disk_id is not None:
+            for taken in entry.steps:
+                self._pace.learn(taken.step.value, float(taken.seconds))
         self._witness.ended(
             entry.result, {taken.step.value: taken.seconds for taken in entry.steps}
         )
@@ -561,18 +563,9 @@ class Reconciler:
             return rest
         if rest not in (SETTLE, POLL):
             return rest
-        if op.steps:
-            self._learn_pace(subject, op)
         elapsed = max(0.0, (self._clock.now() - op.step_at).total_seconds())
         under_way = len(self._specs.operating(op.account))
         return self._pace.pause(op.step.value, elapsed, under_way)
-
-    def _learn_pace(self, subject: Subject, op: Operation) -> None:
-        last = op.steps[-1]
-        mark = (op.started_at, last.step)
-        if self._paced.get(subject.key) != mark:
-            self._paced[subject.key] = mark
-            self._pace.learn(last.step.value, float(last.seconds))
 
 
 def _request_id(answer: Answer) -> str | None:

@@ -175,8 +175,10 @@ class Inventory:
     async def _look(self, instance_id: str, disks: Disks, expect: tuple[str, ...]) -> Sight:
         known = self._known_disks(instance_id) if disks is Disks.KNOWN else ()
         disk_ids = tuple(dict.fromkeys((*known, *expect)))
-        seen, found = await asyncio.gather(
-            self._instances.get(instance_id), asyncio.gather(*map(self._disks.get, disk_ids))
+        seen, found, listed = await asyncio.gather(
+            self._instances.get(instance_id),
+            asyncio.gather(*map(self._disks.get, disk_ids)),
+            self._listed(instance_id, disks is Disks.ALL),
         )
         by_id = dict(zip(disk_ids, found, strict=True))
         sight = self._sight(seen, by_id, disk_ids, instance_id)
@@ -187,9 +189,12 @@ class Inventory:
             return replace(sight, system_disks=None)
         if disks is Disks.KNOWN and (sight.system_disks or _being_made(expect, by_id)):
             return sight
-        listed = await self._attached.get(instance_id)
+        listed = listed or await self._attached.get(instance_id)
         attached = listed.value or Attached()
         return replace(sight, system_disks=attached.system, data_disk_ids=attached.data_ids)
+
+    async def _listed(self, instance_id: str, asked: bool) -> Seen[Attached | None] | None:
+        return await self._attached.get(instance_id) if asked else None
 
     def _sight(
         self,
