@@ -103,7 +103,7 @@ class Account:
 
 
 class Accounts:
-    """Every account that is named, by name. `connect` makes a connection that has no credentials."""
+    """Every account that is named, by name. `connect` makes a connection without credentials."""
 
     def __init__(
         self,
@@ -149,7 +149,7 @@ class Accounts:
     # -- what a spec's pass sees ---------------------------------------------------------------
 
     async def look(self, subject: Subject) -> AccountLook:
-        """Return the account of `subject` as it is now: of its operation, where one is under way."""
+        """Return the account of `subject` as it is now: that of its operation, if there is one."""
         op = subject.status.operation
         name = op.account if op else subject.spec.account_ref.name
         account = await self._open(name)
@@ -211,7 +211,7 @@ class Accounts:
         return account.client.region(region_id) if account and account.connected else None
 
     async def grants(self, key: Key, account_name: str, instance: Instance) -> bool:
-        """Whether the account lets `key` reach `instance`: what makes another spec's claim count."""
+        """Whether the account lets `key` reach `instance`: else its claim does not count."""
         account = await self._open(account_name)
         if account is None:
             return False
@@ -385,9 +385,9 @@ class Accounts:
         )
         counted = counts(self._specs, account.name)
         was = before.counts
-        if was is None or was.at is None or now - was.at >= CHECK_EVERY:
-            if was is None or was.replace(at=None) != counted:
-                after = after.replace(counts=counted.replace(at=now))
+        due = was is None or was.at is None or now - was.at >= CHECK_EVERY
+        if due and (was is None or was.replace(at=None) != counted):
+            after = after.replace(counts=counted.replace(at=now))
         await self._patch(body, before, after)
 
     async def _patch(self, body: Slim, before: EcsAccountStatus, after: EcsAccountStatus) -> None:
@@ -530,8 +530,8 @@ def _why_not(exc: EcsError | KubeError, spec: EcsAccountSpec) -> Health:
     where = spec.endpoint or f"the endpoint of region {spec.region_id}"
     return Health(
         "Unreachable",
-        f"{where} does not answer as ECS does: {text}. Check regionId, endpoint, proxy and network; "
-        "it is tried again by itself.",
+        f"{where} does not answer as ECS does: {text}. Check regionId, endpoint, proxy and "
+        "network; it is tried again by itself.",
     )
 
 

@@ -1,4 +1,4 @@
-"""What an EcsAccount grants to a namespace: pure, from the account's spec and a namespace's labels."""
+"""What an EcsAccount grants to a namespace: pure, from its spec and the namespace's labels."""
 
 from __future__ import annotations
 

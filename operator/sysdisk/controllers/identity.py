@@ -19,11 +19,11 @@ class Connection(Protocol):
     """One account's way to ECS. It outlives changes of its spec: only what changed is made anew."""
 
     async def use(self, spec: EcsAccountSpec, secret: Mapping[str, bytes] | None) -> None:
-        """Take credentials and endpoint from `spec`. Raises EcsError, and goes on with what it had."""
+        """Take credentials and endpoint from `spec`. Raises EcsError, and keeps what it had."""
         ...
 
     def lose(self, why: str) -> None:
-        """Note that the source of the credentials is gone; the last ones are used while they work."""
+        """Note that the source of the credentials is gone; the last are used while they work."""
         ...
 
     async def identify(self) -> Identity:
@@ -31,7 +31,7 @@ class Connection(Protocol):
         ...
 
     def transport(self, region_id: str) -> Transport:
-        """Return the transport for a region. Raises ValueError for an endpoint that may not be used."""
+        """Return the transport for a region. Raises ValueError for a forbidden endpoint."""
         ...
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -133,6 +134,7 @@ class Reconciler:
         self._said: dict[Key, Reason] = {}
         self._failing: dict[Key, float] = {}
         self._watched: dict[Key, tuple[str, str, str]] = {}
+        self._watchers: Counter[tuple[str, str, str]] = Counter()
 
     async def account_pass(self, name: str) -> timedelta | None:
         """Take the account's next step. None: it is gone. Raises KubeError."""
@@ -198,7 +200,12 @@ class Reconciler:
         self._watched.pop(key, None)
         if place is not None:
             self._watched[key] = place
-        if was is not None and not self._specs.claims(was[2]) - {key}:
+            self._watchers[place] += 1
+        if was is None:
+            return
+        self._watchers[was] -= 1
+        if not self._watchers[was]:
+            del self._watchers[was]
             account, region_id, instance_id = was
             known = self._accounts.all.get(account)
             region = known.client.regions.get(region_id) if known else None
