@@ -72,9 +72,9 @@ async def test_repeats_that_wait_together_cost_one_call() -> None:
         for _ in range(50):
             recorder.tell(WEB, "Normal", "Stopping", "stopping i-1")
         assert await recorder.flushed(timedelta(seconds=5))
+    assert kube.calls == [("create", "events")]
     [event] = await events(kube)
     assert event["count"] == 50
-    assert kube.calls == [("create", "events")]
 
 
 @virtual_time
@@ -85,7 +85,7 @@ async def test_an_event_that_the_server_forgot_is_made_again() -> None:
             recorder.tell(WEB, "Normal", "Stopping", "stopping")
             assert await recorder.flushed(timedelta(seconds=5))
             for event in await events(kube):
-                kube.store.delete(kube._find(EVENTS), "default", event["metadata"]["name"])
+                kube.lose(EVENTS, "default", event["metadata"]["name"])
         recorder.tell(WEB, "Normal", "Stopping", "stopping")
         assert await recorder.flushed(timedelta(seconds=5))
     [event] = await events(kube)
@@ -118,7 +118,7 @@ async def test_a_long_message_is_cut_to_what_the_server_takes() -> None:
 @virtual_time
 async def test_what_does_not_fit_is_dropped_and_counted_and_telling_never_waits() -> None:
     kube = LocalKube()
-    kube.cut = lambda verb, resource: "before"
+    kube.cut = lambda verb, plural: "before"
     async with posting(kube, capacity=10) as recorder:
         for number in range(25):
             recorder.tell(WEB, "Normal", "Stopping", f"message {number}")
@@ -130,7 +130,7 @@ async def test_what_does_not_fit_is_dropped_and_counted_and_telling_never_waits(
 async def test_an_outage_delays_events_and_loses_none_of_them() -> None:
     kube = LocalKube()
     outage = iter(["before", "before"])
-    kube.cut = lambda verb, resource: next(outage, None)  # type: ignore[arg-type]
+    kube.cut = lambda verb, plural: next(outage, None)  # type: ignore[arg-type]
     async with posting(kube) as recorder:
         recorder.tell(WEB, "Normal", "Stopping", "one")
         recorder.tell(WEB, "Normal", "Starting", "two")

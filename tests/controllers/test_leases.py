@@ -11,8 +11,8 @@ import pytest
 
 from sysdisk.kube.leases import Elector, Terms
 from sysdisk.kube.port import Object
-from sysdisk.kube.resources import LEASES, Resource
-from tests.support.kube_local import LocalKube, Side
+from sysdisk.kube.resources import LEASES
+from tests.support.kube_local import Cut, LocalKube, Side
 from tests.support.virtual_time import virtual_time
 
 TERMS = Terms(namespace="default")
@@ -75,8 +75,8 @@ async def until(condition: Callable[[], bool], within: float = 120) -> float:
     return now() - begun
 
 
-def cut_all(side: Side) -> Callable[[str, Resource], Side | None]:
-    return lambda verb, resource: side
+def cut_all(side: Side) -> Cut:
+    return lambda verb, plural: side
 
 
 @virtual_time
@@ -158,7 +158,7 @@ async def test_a_leader_whose_renewals_hang_no_longer_leads_after_its_deadline()
     first = Candidate(slow, "a")
     async with running(first):
         await until(lambda: first.works)
-        slow._takes = 3600.0
+        slow.takes_seconds = 3600.0
         await asyncio.sleep(TERMS.renew_deadline + TERMS.retry_period)
         assert not first.elector.leads
         assert not first.works
@@ -171,9 +171,7 @@ async def test_a_renewal_whose_answer_was_lost_does_not_cost_the_lease() -> None
     async with running(first):
         await until(lambda: first.works)
         lost = iter([True, False, False, True])
-        kube.cut = lambda verb, resource: (
-            "after" if verb == "replace" and next(lost, False) else None
-        )
+        kube.cut = lambda verb, plural: "after" if verb == "replace" and next(lost, False) else None
         await asyncio.sleep(120)
         assert first.log == [(first.log[0][0], "gain")]
         assert first.elector.leads
@@ -195,7 +193,7 @@ async def test_a_deleted_lease_is_made_again_by_who_holds_it() -> None:
     first = Candidate(kube, "a")
     async with running(first):
         await until(lambda: first.works)
-        kube.store.delete(kube._find(LEASES), "default", TERMS.name)
+        kube.lose(LEASES, "default", TERMS.name)
         await asyncio.sleep(30)
         assert first.elector.leads
         lease = await kube.read(LEASES, "default", TERMS.name)

@@ -1,147 +1,56 @@
-"""The Kubernetes port over the embedded store, in one process and in whatever time the loop has.
-
-`cut` makes calls fail: before their effect, or after it with the answer lost.
-"""
+"""The Kubernetes port over the embedded store, in one process and in whatever time the loop has."""
 
 from __future__ import annotations
 
-import asyncio
-import base64
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Callable
+from typing import Literal
 
-from sysdisk.kube.errors import NotThere, Unavailable, error_for
-from sysdisk.kube.port import Object, SecretData
-from sysdisk.kube.resources import SECRETS, Resource
+from sysdisk.kube.resources import Resource
 from sysdisk.sandbox.kube_builtin import complete
-from sysdisk.sandbox.kube_errors import ApiError
-from sysdisk.sandbox.kube_store import KubeStore, thaw
+from sysdisk.sandbox.kube_store import KubeStore
+from sysdisk.sandbox.sim_calls import Blow, Call, Kind, Life, Line, Traffic
+from sysdisk.sandbox.sim_kube import StoreKube
 
 Side = Literal["before", "after"]
-Cut = Callable[[str, Resource], Side | None]
-"""Says for a call (verb, resource) on which side of its effect it is cut, if at all."""
+Cut = Callable[[str, str], Side | None]
+"""Says for a call (verb, plural) on which side of its effect it is cut, if at all."""
 
 
-def never(verb: str, resource: Resource) -> Side | None:
+def never(verb: str, plural: str) -> Side | None:
+    """Return None: no call is cut."""
     return None
 
 
-class LocalKube:
-    """Implements `kube.port.Kube`. `calls` lists the verbs and plurals of all calls in order."""
+class LocalKube(StoreKube):
+    """One process's way to `store`. `takes_seconds` is how long a call is under way.
 
-    def __init__(self, store: KubeStore | None = None, *, takes_seconds: float = 0.0) -> None:
+    `cut` makes calls fail: before their effect, or after it with the answer lost.
+    """
+
+    def __init__(self, store: KubeStore | None = None) -> None:
         self.store = store or complete(KubeStore())
         self.cut: Cut = never
-        self.calls: list[tuple[str, str]] = []
-        self._takes = takes_seconds
+        self.takes_seconds = 0.0
+        self._side: Side | None = None
+        self._traffic = Traffic(self._meddle, lambda _api: self.takes_seconds / 2)
+        super().__init__(Line(Life("local", lambda: None), self._traffic), self.store)
 
-    async def read(self, resource: Resource, namespace: str | None, name: str) -> Object | None:
-        try:
-            return await self._do("read", resource, lambda r: self.store.get(r, namespace, name))
-        except NotThere:
-            return None
+    @property
+    def calls(self) -> list[tuple[str, str]]:
+        """Return verb and plural of all calls, in order."""
+        return [_named(call) for call in self._traffic.log]
 
-    async def list(self, resource: Resource, namespace: str | None = None) -> AsyncIterator[Object]:
-        for item in self.store.list(self._find(resource), namespace).items:
-            yield thaw(item)
+    def lose(self, resource: Resource, namespace: str | None, name: str) -> None:
+        """Delete an object out of band."""
+        self.store.delete(self._served(resource), namespace, name)
 
-    async def list_metadata(
-        self, resource: Resource, namespace: str | None = None
-    ) -> AsyncIterator[Object]:
-        async for item in self.list(resource, namespace):
-            yield {"metadata": item["metadata"]}
-
-    async def probe(self, resource: Resource, namespace: str | None = None) -> None:
-        await self._do("probe", resource, lambda r: {})
-
-    async def patch_status(
-        self,
-        resource: Resource,
-        namespace: str | None,
-        name: str,
-        *,
-        resource_version: str,
-        status: Mapping[str, Any],
-        uid: str | None = None,
-    ) -> Object:
-        fence = {"resourceVersion": resource_version} | ({"uid": uid} if uid else {})
-        patch = {"metadata": fence, "status": dict(status)}
-        return await self._do(
-            "patch_status",
-            resource,
-            lambda r: self.store.patch(r, namespace, name, patch, subresource="status"),
-        )
-
-    async def patch_metadata(
-        self,
-        resource: Resource,
-        namespace: str | None,
-        name: str,
-        *,
-        uid: str,
-        resource_version: str | None,
-        finalizers: Sequence[str] | None = None,
-        annotations: Mapping[str, str | None] | None = None,
-    ) -> Object:
-        metadata: dict[str, Any] = {"uid": uid}
-        if resource_version is not None:
-            metadata["resourceVersion"] = resource_version
-        if finalizers is not None:
-            metadata["finalizers"] = [*finalizers]
-        if annotations is not None:
-            metadata["annotations"] = dict(annotations)
-        return await self._do(
-            "patch_metadata",
-            resource,
-            lambda r: self.store.patch(r, namespace, name, {"metadata": metadata}),
-        )
-
-    async def read_secret(self, namespace: str, name: str) -> SecretData | None:
-        body = await self.read(SECRETS, namespace, name)
-        if body is None:
-            return None
-        return SecretData(
-            uid=body["metadata"]["uid"],
-            resource_version=body["metadata"]["resourceVersion"],
-            labels=body["metadata"].get("labels") or {},
-            data={k: base64.b64decode(v) for k, v in (body.get("data") or {}).items()},
-        )
-
-    async def create(self, resource: Resource, namespace: str | None, body: Object) -> Object:
-        return await self._do("create", resource, lambda r: self.store.create(r, namespace, body))
-
-    async def replace(
-        self, resource: Resource, namespace: str | None, name: str, body: Object
-    ) -> Object:
-        return await self._do(
-            "replace", resource, lambda r: self.store.update(r, namespace, name, body)
-        )
-
-    async def merge(
-        self, resource: Resource, namespace: str | None, name: str, patch: Object
-    ) -> Object:
-        return await self._do(
-            "merge", resource, lambda r: self.store.patch(r, namespace, name, patch)
-        )
-
-    async def _do(
-        self, verb: str, resource: Resource, effect: Callable[[Any], Mapping[str, Any]]
-    ) -> Object:
-        self.calls.append((verb, resource.plural))
-        side = self.cut(verb, resource)
-        await asyncio.sleep(self._takes)
+    def _meddle(self, call: Call, side: Side) -> Blow | None:
+        # Asked once a call, before its effect, so that `cut` may count.
         if side == "before":
-            raise Unavailable(f"{verb} {resource.plural}: cut before its effect")
-        try:
-            answer: Object = thaw(effect(self._find(resource)))
-        except ApiError as exc:
-            raise error_for(exc.code, exc.reason, str(exc)) from None
-        if side == "after":
-            raise Unavailable(f"{verb} {resource.plural}: cut after its effect")
-        return answer
+            self._side = self.cut(*_named(call))
+        return Blow(Kind.LOST) if self._side == side else None
 
-    def _find(self, resource: Resource) -> Any:
-        try:
-            return self.store.resource(resource.group, resource.version, resource.plural)
-        except ApiError as exc:
-            raise error_for(exc.code, exc.reason, str(exc)) from None
+
+def _named(call: Call) -> tuple[str, str]:
+    verb, plural = call.verb.split()
+    return verb, plural
