@@ -63,6 +63,10 @@ FENCE_SECONDS: Final = 5.0
 
 STRAY_FOR: Final = STOP_SETTLES.total_seconds()
 STRAY_LOOK: Final = timedelta(seconds=5)
+DECISION_HOLDS: Final = 15.0
+"""Nor does it leave later than so long after it was decided: the times in its intent are of then,
+and others wait by them for a stop that may still come true (found by exploration)."""
+
 RECORD_TRIES: Final = 5
 LOOKS_AT_MOST: Final = 12
 BLINK: Final = timedelta(seconds=2)
@@ -233,6 +237,7 @@ class Reconciler:
         subject, observed = await self._stray(subject, eyes, observed)
         for _ in range(LOOKS_AT_MOST):
             observed = await eyes.account(subject, observed)
+            decided = self._clock.monotonic()
             decision = self._decide(subject, observed)
             match decision.action:
                 case Look() as look:
@@ -242,7 +247,7 @@ class Reconciler:
                 case AddFinalizer():
                     subject = await self._add_finalizer(subject, observed)
                 case _:
-                    return await self._carry_out(subject, decision, eyes)
+                    return await self._carry_out(subject, decision, eyes, decided)
         log.error("a pass asked for too many looks", extra={"key": str(subject.key)})
         return self._resync
 
@@ -310,7 +315,7 @@ class Reconciler:
         return replace(subject, resource_version=version, has_finalizer=True)
 
     async def _carry_out(
-        self, subject: Subject, decision: Decision, eyes: Eyes
+        self, subject: Subject, decision: Decision, eyes: Eyes, decided: float
     ) -> timedelta | None:
         match decision.action:
             case Nothing():
@@ -328,7 +333,7 @@ class Reconciler:
                 | StartInstance()
                 | ApplyAutoSnapshotPolicy()
             ):
-                return await self._write(subject, decision, eyes)
+                return await self._write(subject, decision, eyes, decided)
             case Look() | AddFinalizer():
                 raise AssertionError("handled by the caller")
             case _:
@@ -406,7 +411,9 @@ class Reconciler:
 
     # -- writes to ECS ------------------------------------------------------------------------
 
-    async def _write(self, subject: Subject, decision: Decision, eyes: Eyes) -> timedelta | None:
+    async def _write(
+        self, subject: Subject, decision: Decision, eyes: Eyes, decided: float
+    ) -> timedelta | None:
         """Record the intent, send within the fence, record what the answer taught."""
         region, intent = eyes.region, decision.status.operation
         assert region is not None
@@ -426,7 +433,7 @@ class Reconciler:
         if first_sight:
             await self._accounts.count_first_sight(intent.account)
         recorded = await self._record(subject, decision)
-        not_after = self._clock.monotonic() + FENCE_SECONDS
+        not_after = min(self._clock.monotonic() + FENCE_SECONDS, decided + DECISION_HOLDS)
         if isinstance(decision.action, StopInstance):
             self._stops[subject.key] = _Sent(intent, math.inf)
         answer = await self._send(recorded, decision, region, eyes, not_after)
