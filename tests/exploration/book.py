@@ -250,7 +250,8 @@ class Book:
 
     def stray(self, status: int, sent: int) -> int:
         """Return the status that takes up a stop which nobody else owes a start for."""
-        return self.number(stray_stop(self.status(status), self._known(sent)))
+        owed = self._known(sent).replace(step_at=NOW, last_try_at=NOW)
+        return self.number(stray_stop(self.status(status), owed))
 
     def _known(self, number: int) -> Operation:
         op = self.op(number)

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
 from sysdisk.api.reasons import Reason
-from sysdisk.api.status import Outcome, Step
+from sysdisk.api.status import Outcome
 from sysdisk.core.answers import ErrorClass
 from tests.exploration import cloud as toy
 from tests.exploration.book import Book, Record, Seen, unknown, watched
@@ -24,6 +24,15 @@ from tests.exploration.cloud import Ask, Broken, Cloud, Reply
 
 FENCE: Final = 5
 """Seconds; see sysdisk.controllers.reconcile."""
+
+DECISION_HOLDS: Final = 15
+"""Seconds; see sysdisk.controllers.reconcile."""
+
+STRAY_FOR: Final = 60
+"""Seconds for which a stop is remembered that may still come true; see the same."""
+
+UNANSWERED: Final = 1_000_000
+"""A stop whose answer is still to come is remembered without an end."""
 
 LONG_FROZEN: Final = 70
 """Seconds that a frozen process may sleep through while nothing else happens."""
@@ -48,6 +57,8 @@ class Phase(NamedTuple):
     intent: int = 0
     learned: int = 0
     fence: int = FENCE
+    holds: int = DECISION_HOLDS
+    """For how many seconds more the decision may be acted upon."""
 
 
 class Agent(NamedTuple):
@@ -56,8 +67,8 @@ class Agent(NamedTuple):
     phase: Phase | None = None
     note: tuple[int, int] | None = None
     """An intent, and what was learned of it and not recorded."""
-    stop: int | None = None
-    """The operation of a stop that was sent."""
+    stop: tuple[int, int] | None = None
+    """The operation of a stop that was sent, and for how many seconds it is remembered."""
     cached: Record | None = None
     """An older record that it believes to be current."""
 
@@ -128,6 +139,8 @@ class Model:
         """Let time pass until somebody has something to do."""
         spans = {s for r in state.records if r for s in self.book.due(r.status)}
         spans |= {flight.left for flight in state.cloud.flights}
+        agents = [a for o in state.operators if not o.frozen for a in o.agents]
+        spans |= {a.stop[1] for a in agents if a.stop and 0 < a.stop[1] < UNANSWERED}
         frozen = [o for o in state.operators if o.frozen and any(a.phase for a in o.agents)]
         for span in sorted(spans):
             later = self.later(state, span)
@@ -174,12 +187,16 @@ class Model:
                 intent=older(phase.intent, seconds),
                 learned=older(phase.learned, seconds),
                 fence=max(phase.fence - seconds, 0),
+                holds=max(phase.holds - seconds, 0),
             )
-        note, cached = agent.note, agent.cached
+        note, cached, stop = agent.note, agent.cached, agent.stop
+        if stop is not None:
+            left = max(stop[1] - seconds, 0) if stop[1] < UNANSWERED else UNANSWERED
+            stop = (older(stop[0], seconds), left)
         return Agent(
             phase,
             (older(note[0], seconds), older(note[1], seconds)) if note else None,
-            older(agent.stop, seconds) if agent.stop is not None else None,
+            stop,
             cached._replace(status=older(cached.status, seconds)) if cached else None,
         )
 
@@ -215,13 +232,10 @@ class Model:
                 status = book.with_op(status, note[1])
             else:
                 note = None
-        if stop is not None:
-            op, sent = book.op(status), book.op(stop)
-            assert sent is not None
-            if op is not None and (op.plan_id, op.started_at) == (sent.plan_id, sent.started_at):
-                stop = stop if op.step is Step.STOP else None
-            else:
-                status = status if op is not None else book.stray(status, stop)
+        if stop is not None and book.op(status) is None:
+            if state.cloud.power != toy.RUNNING:
+                status = book.stray(status, stop[0])
+            elif stop[1] <= 0:
                 stop = None
         agent = agent._replace(note=note, stop=stop)
         basis = record._replace(status=status)
@@ -249,9 +263,7 @@ class Model:
             return _with_agent(state, o, k, agent._replace(phase=None)), "has nothing to do"
         if found.kind == "add":
             phase = phase._replace(at="add")
-        elif found.kind == "end":
-            agent = agent._replace(stop=None)
-        elif op is not None and not basis.finalizer and not basis.deleting:
+        elif found.kind != "end" and op is not None and not basis.finalizer and not basis.deleting:
             phase = phase._replace(at="refinalize")
         if phase.at != "add":
             phase = phase._replace(seen=None)
@@ -285,6 +297,8 @@ class Model:
             if phase.ask is not None:
                 self._check_intent(state, record, phase)
             state = self._commit(state, o, k, record._replace(status=phase.status))
+        if phase.kind == "end" and agent.stop is not None and agent.stop[1] <= 0:
+            agent = agent._replace(stop=None)
         if phase.kind == "end" and phase.basis.finalizer:
             agent = agent._replace(phase=phase._replace(at="end"))
             return f"{_who(o, k)} records the end", _with_agent(state, o, k, agent)
@@ -305,10 +319,10 @@ class Model:
             at="send",
             intent=intent,
             before=before,
-            fence=FENCE,
+            fence=min(FENCE, phase.holds),
             basis=phase.basis._replace(status=phase.status),
         )
-        stop = intent if ask.verb == "Stop" else agent.stop
+        stop = (intent, UNANSWERED) if ask.verb == "Stop" else agent.stop
         agent = agent._replace(phase=phase, stop=stop, cached=None)
         return f"{_who(o, k)} records the intent to {ask.verb}", _with_agent(state, o, k, agent)
 
@@ -327,13 +341,23 @@ class Model:
     ) -> State:
         assert phase.ask is not None
         learned, news = self.book.learn(phase.before, phase.intent, phase.ask, reply)
-        if reply == "NotSent" and phase.ask.verb == "Stop":
-            agent = agent._replace(stop=None)
+        if phase.ask.verb == "Stop":
+            agent = agent._replace(stop=self._stop_answered(phase.intent, reply))
         if not news:
             note = (phase.intent, learned)
             return _with_agent(state, o, k, agent._replace(phase=None, note=note))
         phase = phase._replace(at="learn", learned=learned, before=0, fence=0)
         return _with_agent(state, o, k, agent._replace(phase=phase))
+
+    def _stop_answered(self, intent: int, reply: Reply | str) -> tuple[int, int] | None:
+        """Return what is remembered of a stop that was answered so."""
+        op = self.book.op(intent)
+        first = op is not None and op.tries == 1
+        if reply == "NotSent":
+            return None
+        if isinstance(reply, Reply) and first:
+            return (intent, 0) if reply.kind is None else None
+        return intent, STRAY_FOR
 
     def _learn(self, state: State, o: int, k: int, agent: Agent, phase: Phase) -> Next:
         record, book, idle = state.records[k], self.book, agent._replace(phase=None)
