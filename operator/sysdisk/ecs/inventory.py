@@ -49,7 +49,7 @@ class Inventory:
         *,
         clock: Clock | None = None,
         resync_interval: float = 300.0,
-        gather: float = 0.03,
+        gather: float = 0.01,
         ttl: float = 60.0,
         on_change: Callable[[str], None] = lambda _: None,
     ) -> None:
