@@ -99,6 +99,8 @@ class Account:
     ECS would lead to the vendor's own endpoint, and stay so."""
     health: Health = UNCHECKED
     checked: float | None = None
+    doubted: bool = False
+    """ECS did not answer a spec's pass: check it again before long."""
     checking: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
@@ -287,6 +289,7 @@ class Accounts:
             was = account.health
             account.health = await self._examine(account)
             account.checked = self._clock.monotonic()
+            account.doubted = False
         if was.ready != account.health.ready:
             log.info(
                 "account checked",
@@ -330,6 +333,12 @@ class Accounts:
             raise _refused(why)
         return secret.data
 
+    def doubt(self, name: str) -> None:
+        """Have an account checked again before long: ECS did not answer through it."""
+        if name in self._known:
+            self._known[name].doubted = True
+            self._wake(AccountKey(name))
+
     # -- the account's own pass ----------------------------------------------------------------
 
     async def account_pass(self, name: str) -> timedelta | None:
@@ -340,8 +349,9 @@ class Accounts:
         if account is None or body is None:
             return None
         was = account.health
-        due = account.checked is None or begun - account.checked > CHECK_AGAIN.total_seconds() / 2
-        if due:
+        sure = account.health.ready and not account.doubted
+        rest = CHECK_EVERY * 0.9 if sure else CHECK_AGAIN / 2
+        if account.checked is None or begun - account.checked > rest.total_seconds():
             await self.check(name, at_least_after=begun)
         await self._write_status(account, body)
         await self._resume(name)

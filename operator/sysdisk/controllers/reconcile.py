@@ -260,7 +260,7 @@ class Reconciler:
             self._failing.pop(subject.key, None)
             return False
         if observed.account is not None:
-            self._wake(AccountKey(observed.account.name))
+            self._accounts.doubt(observed.account.name)
         if subject.status.operation is not None:
             return False
         now = self._clock.monotonic()
