@@ -15,6 +15,7 @@ pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.slow]
 MACHINES = 100
 CALLS_EACH = 6
 WRITES_EACH = 10
+PATIENCE = 180.0
 
 
 async def test_a_hundred_replacements_cost_few_calls_and_few_writes(
@@ -52,7 +53,7 @@ async def _all_ready(stormy: World, names: set[str]) -> None:
         still = {o["metadata"]["name"] for o in found if o["metadata"].get("finalizers")}
         return names <= done and not names & still
 
-    await stormy.until_true(ready, "all are ready, without our finalizer")
+    await stormy.until_true(ready, "all are ready, without our finalizer", PATIENCE)
 
 
 def _seen(lines: list[str], names: list[str]) -> bool:

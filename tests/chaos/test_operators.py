@@ -19,10 +19,8 @@ async def test_two_operators_at_once_replace_each_disk_once(stormy: World) -> No
         await asyncio.gather(*(stormy.until_ready(name) for name in names))
         await stormy.until_true(lambda: all(map(stormy.running, machines)), "all run")
         assert await one.terminate() == await other.terminate() == 0
-        writers = [len(process.records("answered")) for process in (one, other)]
     assert [stormy.replacements(m) for m in machines] == [1] * 8
     assert all(stormy.running(m) for m in machines)
-    assert sum(writers) >= 3 * 8
 
 
 async def test_a_standby_takes_over_when_the_leader_is_killed(stormy: World) -> None:

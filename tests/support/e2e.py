@@ -21,6 +21,7 @@ from sysdisk.sandbox.ecs_fleet import Fleet
 from sysdisk.sandbox.ecs_state import Effect, Instance
 from sysdisk.sandbox.envtest import find_assets
 from sysdisk.sandbox.stage import ENVTEST, TEAM, Stage, secret, spec_manifest
+from tests.support.kube_fixture import BACKENDS as BACKENDS
 from tests.support.kube_fixture import NO_ASSETS
 from tests.support.kubectl_process import Kubectl
 from tests.support.operator_process import GLANCE, OperatorProcess
@@ -37,11 +38,6 @@ LIMITS: Final = {
     "firstSightPerHour": 10_000,
     "stopAfterFailures": 10_000,
 }
-
-BACKENDS: Final = [
-    pytest.param("embedded", marks=pytest.mark.xdist_group("embedded")),
-    pytest.param("envtest", marks=[pytest.mark.envtest, pytest.mark.xdist_group("envtest")]),
-]
 
 Object = dict[str, Any]
 
@@ -150,9 +146,14 @@ class World:
             assert asyncio.get_running_loop().time() < end, found
             await asyncio.sleep(GLANCE)
 
-    async def until_true(self, holds: Callable[[], bool | Awaitable[bool]], what: str) -> None:
+    async def until_true(
+        self,
+        holds: Callable[[], bool | Awaitable[bool]],
+        what: str,
+        patience: float = PATIENCE,
+    ) -> None:
         """Return as soon as `holds` is true."""
-        end = asyncio.get_running_loop().time() + PATIENCE
+        end = asyncio.get_running_loop().time() + patience
         while True:
             answer = holds()
             if answer if isinstance(answer, bool) else await answer:
