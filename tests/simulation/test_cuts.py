@@ -71,12 +71,12 @@ def test_without_faults_each_write_to_ecs_is_sent_once(story: Story, writes: lis
     assert tell(story).ecs_writes() == writes
 
 
-def test_without_faults_a_replacement_takes_nine_writes_on_the_spec() -> None:
+def test_without_faults_a_replacement_takes_eight_writes_on_the_spec() -> None:
     world = tell(REPLACEMENT)
     writes = Counter(
         call.verb for call in world.traffic.log if call.write and call.subject == "shop/web-1"
     )
-    assert writes == {"patch_status systemdiskspecs": 7, "patch_metadata systemdiskspecs": 2}
+    assert writes == {"patch_status systemdiskspecs": 6, "patch_metadata systemdiskspecs": 2}
 
 
 def test_what_is_cut_is_every_call_that_an_operator_makes() -> None:
