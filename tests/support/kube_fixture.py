@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import pytest
 
@@ -23,6 +23,11 @@ from sysdisk.sandbox.kube_store import KubeStore
 
 T = TypeVar("T")
 NO_ASSETS = "no etcd and kube-apiserver in $KUBEBUILDER_ASSETS or /usr/local/kubebuilder/bin"
+BACKENDS: Final = [
+    pytest.param("embedded", marks=pytest.mark.xdist_group("embedded")),
+    pytest.param("envtest", marks=[pytest.mark.envtest, pytest.mark.xdist_group("envtest")]),
+]
+"""Parameters of a fixture: what runs on one of them runs in one process, which starts it once."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +103,7 @@ def kube_backends(tmp_path_factory: pytest.TempPathFactory) -> Iterator[_Backend
         yield _Backends(tmp_path_factory.mktemp("kube"), stack)
 
 
-@pytest.fixture(params=["embedded", pytest.param("envtest", marks=pytest.mark.envtest)])
+@pytest.fixture(params=BACKENDS)
 def kube_backend(request: pytest.FixtureRequest, kube_backends: _Backends) -> KubeBackend:
     """Return the embedded API, then a real kube-apiserver; the latter is skipped if not found."""
     if request.param == "envtest" and find_assets() is None:
