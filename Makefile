@@ -24,7 +24,11 @@ sandbox: $(READY) ## start a sandbox to play in; Ctrl-C ends it
 	@$(BIN)/sysdisk sandbox
 
 test: $(READY) ## all tests; what needs a real kube-apiserver is skipped without one, visibly
-	$(PYTEST) -n $(WORKERS) --dist loadgroup
+	$(PYTEST) -n $(WORKERS) --dist loadgroup --durations=15 --ignore=tests/core
+	$(PYTEST) -n $(WORKERS) --dist loadgroup tests/core $(EVERY_BRANCH)
+
+EVERY_BRANCH := --cov=sysdisk.core --cov-branch --cov-report=term-missing:skip-covered \
+	--cov-fail-under=100
 
 lint: $(READY) ## ruff, mypy --strict, the direction of imports, generated files
 	$(BIN)/ruff check .

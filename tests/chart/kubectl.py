@@ -1,22 +1,13 @@
-"""An unmodified kubectl against one API server."""
+"""An unmodified kubectl against one API server, for tests that have no event loop."""
 
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 
 from tests.chart.rendering import ROOT
-
-
-def find_kubectl() -> str:
-    """Return the path of kubectl, the environment's own first; skips the test without one."""
-    found = shutil.which("kubectl", path=str(ROOT / ".venv" / "bin")) or shutil.which("kubectl")
-    if found is None:
-        pytest.skip("no kubectl: neither in the environment nor in PATH")
-    return found
+from tests.support.kubectl_process import find_kubectl
 
 
 class Kubectl:

@@ -7,8 +7,8 @@ import pytest
 import yaml
 from charts import generate
 
-from tests.chart.kubectl import find_kubectl
 from tests.chart.rendering import ROOT, of_kind, rendered
+from tests.support.kubectl_process import find_kubectl
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ class Kubectl:
     """Runs kubectl with one kubeconfig, in one namespace unless the arguments name another."""
 
     def __init__(self, kubeconfig: Path, directory: Path, namespace: str) -> None:
-        self._command = (_kubectl(),)
+        self._command = (find_kubectl(),)
         self._environment = {
             "PATH": os.environ.get("PATH", ""),
             "HOME": str(directory),
@@ -125,7 +125,8 @@ def documents(given: object) -> str:
     return "\n---\n".join(json.dumps(each) for each in many)
 
 
-def _kubectl() -> str:
+def find_kubectl() -> str:
+    """Return the path of kubectl, the environment's own first; skips the test without one."""
     found = shutil.which("kubectl", path=str(ROOT / ".venv" / "bin")) or shutil.which("kubectl")
     if found is None:
         pytest.skip("no kubectl: neither in the environment nor in PATH")

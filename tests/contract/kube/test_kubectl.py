@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import shutil
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,45 +12,27 @@ import pytest
 from tests.contract.kube.client import Api
 from tests.contract.kube.widget import widget
 from tests.support.kube_fixture import KubeBackend
+from tests.support.kubectl_process import Kubectl
 
-_BESIDE_PYTHON = Path(sys.executable).with_name("kubectl")
-_EDITOR = "sed -i s/40$/44/"
-KUBECTLS = sorted({str(_BESIDE_PYTHON), shutil.which("kubectl") or str(_BESIDE_PYTHON)})
-
-
-class Kubectl:
-    """Runs kubectl in one namespace."""
-
-    def __init__(self, binary: str, kubeconfig: Path, namespace: str, home: Path) -> None:
-        self._command = (binary, f"--kubeconfig={kubeconfig}", "-n", namespace)
-        self._home = home
-
-    async def __call__(self, *arguments: str, given: Any = None, code: int = 0) -> str:
-        """Return stdout and stderr; fail if the exit code is another than `code`."""
-        process = await asyncio.create_subprocess_exec(
-            *self._command,
-            *arguments,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            env={**os.environ, "HOME": str(self._home), "KUBE_EDITOR": _EDITOR},
-        )
-        fed = b"" if given is None else json.dumps(given).encode()
-        async with asyncio.timeout(60):
-            out, _ = await process.communicate(fed)
-        assert process.returncode == code, out.decode()
-        return out.decode()
+_EDITOR = {"KUBE_EDITOR": "sed -i s/40$/44/"}
 
 
-@pytest.fixture(params=KUBECTLS, ids=lambda path: "venv" if path == str(_BESIDE_PYTHON) else "path")
-def kubectl(
-    request: pytest.FixtureRequest, kube_backend: KubeBackend, namespace: str, tmp_path: Path
-) -> Kubectl:
-    """Return every kubectl that there is: ours, and the machine's."""
-    return Kubectl(request.param, kube_backend.kubeconfig, namespace, tmp_path)
+class TellingKubectl(Kubectl):
+    """Tells stdout and stderr of a command together, and expects the exit code that is named."""
+
+    async def __call__(self, *arguments: str, given: object = None, code: int = 0) -> str:
+        said = await self.run(*arguments, given=given, environment=_EDITOR)
+        assert said.code == code, said.out + said.err
+        return said.out + said.err
 
 
-async def test_apply_says_created_unchanged_and_configured(kubectl: Kubectl) -> None:
+@pytest.fixture
+def kubectl(kube_backend: KubeBackend, namespace: str, tmp_path: Path) -> TellingKubectl:
+    """Return a kubectl for the new namespace."""
+    return TellingKubectl(kube_backend.kubeconfig, tmp_path, namespace)
+
+
+async def test_apply_says_created_unchanged_and_configured(kubectl: TellingKubectl) -> None:
     said = [
         await kubectl("apply", "-f", "-", given=given)
         for given in (widget("a"), widget("a"), widget("a", size=50))
@@ -62,7 +41,7 @@ async def test_apply_says_created_unchanged_and_configured(kubectl: Kubectl) -> 
     assert "warning" not in "".join(said).lower()
 
 
-async def test_built_in_kinds_are_applied_twice_without_a_change(kubectl: Kubectl) -> None:
+async def test_built_in_kinds_are_applied_twice_without_a_change(kubectl: TellingKubectl) -> None:
     labels = {"app": "x"}
     pod = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
     items: list[Any] = [
@@ -87,14 +66,14 @@ async def test_built_in_kinds_are_applied_twice_without_a_change(kubectl: Kubect
     assert [line.split()[-1] for line in again.splitlines()] == ["unchanged"] * 4
 
 
-async def test_a_wrong_manifest_is_refused_with_its_rule(kubectl: Kubectl) -> None:
+async def test_a_wrong_manifest_is_refused_with_its_rule(kubectl: TellingKubectl) -> None:
     said = await kubectl("apply", "-f", "-", given=widget("a", image="i", family="f"), code=1)
     assert "spec: Invalid value: image or family, not both" in said
     typo = await kubectl("apply", "-f", "-", given=widget("a", sise=1), code=1)
     assert 'unknown field "spec.sise"' in typo
 
 
-async def test_get_prints_columns_yaml_and_paths(kubectl: Kubectl) -> None:
+async def test_get_prints_columns_yaml_and_paths(kubectl: TellingKubectl) -> None:
     await kubectl("create", "-f", "-", given=widget("a"))
     narrow = (await kubectl("get", "wd")).splitlines()
     assert narrow[0].split() == ["NAME", "SIZE", "READY", "AGE"]
@@ -107,7 +86,9 @@ async def test_get_prints_columns_yaml_and_paths(kubectl: Kubectl) -> None:
     assert "a" in await kubectl("get", "wd", "-A")
 
 
-async def test_label_annotate_patch_edit_and_replace_change_the_object(kubectl: Kubectl) -> None:
+async def test_label_annotate_patch_edit_and_replace_change_the_object(
+    kubectl: TellingKubectl,
+) -> None:
     await kubectl("create", "-f", "-", given=widget("a"))
     await kubectl("label", "wd", "a", "tier=web")
     await kubectl("annotate", "wd", "a", "sysdisk.dev/protect=true")
@@ -128,7 +109,7 @@ async def test_label_annotate_patch_edit_and_replace_change_the_object(kubectl: 
 
 
 async def test_wait_sees_conditions_paths_and_deletion(
-    kubectl: Kubectl, api: Api, widgets: str
+    kubectl: TellingKubectl, api: Api, widgets: str
 ) -> None:
     await kubectl("create", "-f", "-", given=widget("a"))
     waits = [
@@ -146,7 +127,7 @@ async def test_wait_sees_conditions_paths_and_deletion(
 
 
 async def test_describe_shows_the_events_of_the_object(
-    kubectl: Kubectl, api: Api, namespace: str
+    kubectl: TellingKubectl, api: Api, namespace: str
 ) -> None:
     await kubectl("create", "-f", "-", given=widget("a"))
     made = json.loads(await kubectl("get", "wd", "a", "-o", "json"))
@@ -169,7 +150,7 @@ async def test_describe_shows_the_events_of_the_object(
 
 
 async def test_create_makes_secrets_maps_accounts_and_namespaces(
-    kubectl: Kubectl, namespace: str
+    kubectl: TellingKubectl, namespace: str
 ) -> None:
     await kubectl("create", "secret", "generic", "s", "--from-literal=p=a%b&c+d")
     assert await kubectl("get", "secret", "s", "-o", "jsonpath={.data.p}") == "YSViJmMrZA=="
@@ -181,7 +162,7 @@ async def test_create_makes_secrets_maps_accounts_and_namespaces(
     assert "deleted" in await kubectl("delete", "secret", "s")
 
 
-async def test_who_asks_learns_what_there_is(kubectl: Kubectl) -> None:
+async def test_who_asks_learns_what_there_is(kubectl: TellingKubectl) -> None:
     assert "widgets" in await kubectl("api-resources", "--api-group=contract.sysdisk.dev")
     assert (await kubectl("auth", "can-i", "create", "widgets")).strip().endswith("yes")
     assert "Server Version: v1.36" in await kubectl("version")
