@@ -114,8 +114,8 @@ async def test_applying_the_same_again_changes_nothing(world: World) -> None:
 async def test_deleting_a_spec_leaves_the_machine_alone(world: World) -> None:
     machine = world.machine()
     name = await world.declare(machine)
-    found = await world.until_ready(name)
-    assert "finalizers" not in found["metadata"]
+    await world.until_ready(name)
+    await world.until(name, lambda o: "finalizers" not in o["metadata"])
     await world.kubectl("delete", "sds", name, "--timeout=30s")
     assert "NotFound" in (await world.kubectl.run("get", "sds", name)).err
     assert world.running(machine)
