@@ -7,7 +7,7 @@ import sys
 
 from tests.exploration.book import Book
 from tests.exploration.model import Model, beginning
-from tests.exploration.walk import Bounds, Report, Walk
+from tests.exploration.walk import Bounds, Report, Walk, told
 
 
 def explore(bounds: Bounds, *, loud: bool = False, secret: bool = True) -> Report:
@@ -28,10 +28,7 @@ def main() -> int:
         words.add_argument(f"--{name.replace('_', '-')}", type=int, default=value)
     bounds = Bounds(**vars(words.parse_args()))
     report = explore(bounds, loud=True)
-    for finding in report.findings:
-        print(f"\nBROKEN: {finding.what}")
-        for number, line in enumerate(finding.story, start=1):
-            print(f"{number:4}. {line}")
+    print(told(report))
     whole = "all of them" if report.complete else "NOT all of them: the limit was reached"
     print(
         f"\n{report.states} states ({whole}), {report.transitions} transitions, depth "

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -30,6 +30,8 @@ class Bounds(NamedTuple):
     late: int = 20
     most_states: int = 0
     """Stop there, unfinished; 0: no limit."""
+    first: int = 0
+    """1: stop at the first thing that is found."""
 
 
 @dataclass(slots=True)
@@ -55,6 +57,15 @@ class Report:
     findings: list[Finding] = field(default_factory=list)
     broken: int = 0
     """How many states broke something, all findings of the same kind counted."""
+
+
+def told(report: Report) -> str:
+    """Return what was found, each as a story in numbered lines; empty: nothing was."""
+    lines: list[str] = []
+    for finding in report.findings:
+        lines += ["", f"BROKEN: {finding.what}"]
+        lines += [f"{number:4}. {line}" for number, line in enumerate(finding.story, start=1)]
+    return "\n".join(lines)
 
 
 class Walk:
@@ -128,7 +139,11 @@ class Walk:
             if more_edits:
                 further = self._price(number, self._model.edits(state))
                 seeds[faults, edits + 1].extend((s, number) for s in further)
-            if self._bounds.most_states and len(self._states) > self._bounds.most_states:
+            if more_faults and more_edits:
+                further = self._price(number, self._missed_edits(state))
+                seeds[faults + 1, edits + 1].extend((s, number) for s in further)
+            most = self._bounds.most_states
+            if (most and len(self._states) > most) or (self._bounds.first and self._kinds):
                 self._report.complete = False
                 return
 
@@ -161,7 +176,13 @@ class Walk:
 
     def _troubles(self, state: State, following: list[Next]) -> Iterator[Next]:
         yield from self._model.faults(state)
-        for label, after in (*following, *self._model.edits(state)):
+        yield from self._missed(state, following)
+
+    def _missed_edits(self, state: State) -> Iterator[Next]:
+        return self._missed(state, self._model.edits(state))
+
+    def _missed(self, state: State, happened: Iterable[Next]) -> Iterator[Next]:
+        for label, after in happened:
             for deaf, missed in self._model.missed_events(state, after):
                 yield f"{label}; {deaf}", missed
 
@@ -244,6 +265,7 @@ class Walk:
         yield from self._model.edits(state)
         with suppress(Broken):
             yield from self._troubles(state, following)
+            yield from self._missed_edits(state)
 
 
 def _plain(state: State) -> State:
