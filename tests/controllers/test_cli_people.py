@@ -70,6 +70,31 @@ async def planned(stage: Stage, name: str, **plan: Any) -> None:
     )
 
 
+async def told(stage: Stage, name: str, reason: str, **conditions: str) -> None:
+    """Create a spec with these conditions and no plan."""
+    made = await stage.client.create(
+        SPECS, TEAM, spec_manifest(name, instanceId=f"i-{name}", imageId="m-1")
+    )
+    listed = [
+        {
+            "type": kind,
+            "status": status,
+            "reason": reason,
+            "message": reason,
+            "observedGeneration": 1,
+            "lastTransitionTime": "2026-03-01T12:00:00Z",
+        }
+        for kind, status in conditions.items()
+    ]
+    await stage.client.patch_status(
+        SPECS,
+        TEAM,
+        name,
+        resource_version=made["metadata"]["resourceVersion"],
+        status={"observedGeneration": 1, "conditions": listed},
+    )
+
+
 async def annotated(stage: Stage, name: str) -> dict[str, str]:
     body = await stage.client.read(SPECS, TEAM, name)
     assert body is not None
@@ -89,12 +114,31 @@ async def test_a_plan_is_shown_by_name_and_something_due_exits_10(stage: Stage, 
 
 
 async def test_a_spec_with_nothing_due_exits_0(stage: Stage, name: str) -> None:
-    await stage.client.create(
-        SPECS, TEAM, spec_manifest(name, instanceId=f"i-{name}", imageId="m-1")
-    )
+    await told(stage, name, "UpToDate", Ready="True")
     code, out, _ = await sysdisk(stage, "plan", name, "-n", TEAM, "-o", "json")
     assert code == 0
     assert json.loads(out)[0]["plan"] is None
+
+
+async def test_a_stalled_spec_exits_1_because_nothing_is_known_to_be_due(
+    stage: Stage, name: str
+) -> None:
+    await told(stage, name, "InstanceNotFound", Ready="False", Stalled="True")
+    code, out, err = await sysdisk(stage, "plan", name, "-n", TEAM)
+    assert code == 1
+    assert "InstanceNotFound" in out
+    assert "1 that cannot go on" in err
+
+
+async def test_a_spec_that_no_operator_has_seen_exits_1_and_says_so(
+    stage: Stage, name: str
+) -> None:
+    await stage.client.create(
+        SPECS, TEAM, spec_manifest(name, instanceId=f"i-{name}", imageId="m-1")
+    )
+    code, out, _ = await sysdisk(stage, "plan", name, "-n", TEAM)
+    assert code == 1
+    assert "No operator has looked at it yet" in out
 
 
 async def test_a_name_that_does_not_exist_is_an_error(stage: Stage) -> None:
@@ -138,7 +182,58 @@ async def test_a_manifest_of_an_image_that_does_not_exist_says_so(stage: Stage, 
     text = yaml.safe_dump(spec_manifest(name, instanceId=vm.id, imageId="m-none"))
     code, out, _ = await sysdisk(stage, "plan", "-f", "-", "-o", "json", given=text)
     (found,) = json.loads(out)
-    assert (code, found["reason"]) == (10, "ImageNotFound")
+    assert (code, found["reason"]) == (1, "ImageNotFound")
+
+
+async def test_a_plan_of_a_manifest_does_not_speak_of_a_dry_run(stage: Stage, name: str) -> None:
+    vm = stage.seeded.instances[2]
+    image = stage.seeded.images["ubuntu-24"]
+    text = yaml.safe_dump(spec_manifest(name, instanceId=vm.id, imageId=image.id))
+    code, out, _ = await sysdisk(stage, "plan", "-f", "-", given=text)
+    assert code == 10
+    assert "would begin as soon as the manifest is applied" in out
+    assert "dry-run" not in out
+
+
+@pytest.mark.parametrize(
+    ("spec", "why"),
+    [
+        ({"instanceId": "i-1", "imageId": "m-1", "imageFamily": "f"}, "imageFamily"),
+        ({"instanceId": "i-1", "imageId": "m-1", "siez": 40}, 'unknown field "spec.siez"'),
+        ({"instanceId": "i-1", "imageId": "m-1", "size": "big"}, "spec.size"),
+    ],
+)
+async def test_a_manifest_that_the_api_server_refuses_is_not_planned(
+    stage: Stage, name: str, spec: dict[str, Any], why: str
+) -> None:
+    text = yaml.safe_dump(spec_manifest(name, **spec))
+    code, out, err = await sysdisk(stage, "plan", "-f", "-", given=text)
+    assert (code, out) == (1, "")
+    assert why in err
+
+
+async def test_a_manifest_that_changes_what_is_immutable_is_refused_and_nothing_changes(
+    stage: Stage, name: str
+) -> None:
+    vm, other = stage.seeded.instances[3], stage.seeded.instances[4]
+    first = spec_manifest(name, instanceId=vm.id, imageId=vm.image_id)
+    made = await stage.client.create(SPECS, TEAM, first)
+    moved = yaml.safe_dump(spec_manifest(name, instanceId=other.id, imageId=vm.image_id))
+    code, _, err = await sysdisk(stage, "plan", "-f", "-", given=moved)
+    grown = spec_manifest(name, instanceId=vm.id, imageId=vm.image_id, size=80)
+    larger, out, _ = await sysdisk(stage, "plan", "-f", "-", given=yaml.safe_dump(grown))
+    assert (code, larger) == (1, 10)
+    assert "instanceId" in err
+    assert "size 40 GiB -> 80 GiB" in out
+    assert await stage.client.read(SPECS, TEAM, name) == made
+    await stage.client.delete(SPECS, TEAM, name, uid=made["metadata"]["uid"])
+
+
+async def test_a_manifest_of_a_machine_that_is_not_granted_exits_1(stage: Stage, name: str) -> None:
+    text = yaml.safe_dump(spec_manifest(name, instanceId="i-nowhere", imageId="m-1"))
+    code, out, _ = await sysdisk(stage, "plan", "-f", "-", "-o", "json", given=text)
+    (found,) = json.loads(out)
+    assert (code, found["reason"], found["due"]) == (1, "InstanceNotFound", False)
 
 
 async def test_a_file_without_specs_is_an_error(stage: Stage) -> None:

@@ -219,7 +219,7 @@ async def test_a_list_without_items_is_not_taken_for_an_empty_one(tmp_path: Path
 
 async def test_a_server_that_never_answers_is_given_up(tmp_path: Path) -> None:
     async with Answering(tmp_path, None) as client:
-        with pytest.raises(Unavailable, match="no answer"):
+        with pytest.raises(Unavailable, match="no answer from http"):
             await client.read(SPECS, "default", "web-1")
 
 

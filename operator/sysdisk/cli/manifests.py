@@ -8,29 +8,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pydantic
 import yaml
 
 from sysdisk.api import meta
-from sysdisk.api.spec import SystemDiskSpecSpec
 from sysdisk.cli.cluster import Failed
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """One SystemDiskSpec as somebody wrote it."""
+    """One SystemDiskSpec as somebody wrote it, unchecked: what is right, the API server says."""
 
     namespace: str
     name: str
-    spec: SystemDiskSpecSpec
-    annotations: dict[str, str]
+    body: dict[str, Any]
 
 
 def read_manifests(file: Path, namespace: str) -> list[Manifest]:
     """Return the SystemDiskSpecs in `file` (`-`: the standard input); other kinds are left out.
 
     `namespace` is that of manifests that name none. Raises Failed where there are none, or where
-    one is not understood.
+    one has no name.
     """
     try:
         text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
@@ -58,15 +55,7 @@ def _is_ours(body: Any) -> bool:
 
 
 def _manifest(body: dict[str, Any], namespace: str) -> Manifest:
-    metadata = body.get("metadata") or {}
-    name = metadata.get("name")
-    if not name:
+    metadata = body.get("metadata")
+    if not isinstance(metadata, dict) or not metadata.get("name"):
         raise Failed(f"a {meta.KIND} has no metadata.name")
-    try:
-        spec = SystemDiskSpecSpec.from_api(body.get("spec"))
-    except pydantic.ValidationError as exc:
-        first = exc.errors(include_input=False, include_url=False)[0]
-        path = ".".join(str(step) for step in first["loc"])
-        raise Failed(f"{name}: spec.{path}: {first['msg']}") from None
-    annotations = {k: str(v) for k, v in (metadata.get("annotations") or {}).items()}
-    return Manifest(str(metadata.get("namespace") or namespace), str(name), spec, annotations)
+    return Manifest(str(metadata.get("namespace") or namespace), str(metadata["name"]), body)

@@ -9,6 +9,7 @@ import typer
 
 from sysdisk.cli.cluster import (
     DUE,
+    FAILED,
     NOTHING_DUE,
     Cluster,
     KubeconfigOption,
@@ -42,7 +43,11 @@ def plan(
     namespace: NamespaceOption = None,
     kubeconfig: KubeconfigOption = None,
 ) -> None:
-    """Show what would be done. Exit 0: nothing is due, 10: something is, 1: error, 2: usage."""
+    """Show what would be done. Exit 0: nothing is due, 10: something is, 2: wrong usage.
+
+    1: an error, or a spec for which a person must act first (its reason is shown). For manifests
+    the API server checks them by a dry run, which needs the right to create or update them.
+    """
     if bool(names) == (file is not None):
         raise typer.BadParameter("give either names or --filename FILE")
 
@@ -53,9 +58,19 @@ def plan(
             else:
                 found = [(str(s), s.status()) for s in await cluster.find_all(names or [])]
         _print(found, output)
+        if any(_stuck(status) for _, status in found):
+            return FAILED
         return DUE if any(_due(status) for _, status in found) else NOTHING_DUE
 
     raise finish(work())
+
+
+def _stuck(status: SystemDiskSpecStatus) -> bool:
+    """Whether a person must act first, or nothing is known: neither "due" nor "nothing due"."""
+    stalled, ready = status.condition("Stalled"), status.condition("Ready")
+    if stalled is not None and stalled.status == "True":
+        return True
+    return not _due(status) and (ready is None or ready.status != "True")
 
 
 def _due(status: SystemDiskSpecStatus) -> bool:
@@ -76,8 +91,10 @@ def _print(found: list[tuple[str, SystemDiskSpecStatus]], output: Format) -> Non
     match output:
         case Format.TABLE:
             typer.echo("\n\n".join(described(name, status) for name, status in found))
-            due = sum(_due(status) for _, status in found)
-            say(f"\n{due} to do, {len(found) - due} with nothing due.")
+            stuck = sum(_stuck(status) for _, status in found)
+            due = sum(_due(status) and not _stuck(status) for _, status in found)
+            cannot = f", {stuck} that cannot go on" if stuck else ""
+            say(f"\n{due} to do, {len(found) - due - stuck} with nothing due{cannot}.")
         case Format.JSON:
             typer.echo(as_json([_data(name, status) for name, status in found]))
         case Format.YAML:

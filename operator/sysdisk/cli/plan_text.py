@@ -34,6 +34,8 @@ def described(name: str, status: SystemDiskSpecStatus) -> str:
         lines += _plan_lines(plan)
     if ready is not None:
         lines.append(f"  {ready.reason}: {ready.message}")
+    else:
+        lines.append("  No operator has looked at it yet.")
     return "\n".join(lines)
 
 

@@ -30,6 +30,7 @@ TOTAL_SECONDS = 20.0
 LIST_SECONDS = 60.0
 
 _JSON = "application/json"
+_TRIAL = {"dryRun": "All", "fieldValidation": "Strict"}
 _MERGE = "application/merge-patch+json"
 _METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 
@@ -124,6 +125,34 @@ class KubeClient:
     async def create(self, resource: Resource, namespace: str | None, body: Object) -> Object:
         return await self._call("POST", resource.path(namespace), body=body)
 
+    async def try_create(self, resource: Resource, namespace: str | None, body: Object) -> Object:
+        """Return what `create` would store, defaults included; stores nothing.
+
+        The server applies schema, CEL rules and admission, and refuses unknown fields.
+        """
+        return await self._call("POST", resource.path(namespace), query=_TRIAL, body=body)
+
+    async def try_replace(
+        self, resource: Resource, namespace: str | None, name: str, body: Object
+    ) -> Object:
+        """Return what `replace` would store; stores nothing. As strict as `try_create`."""
+        return await self._call("PUT", resource.path(namespace, name), query=_TRIAL, body=body)
+
+    async def delete(
+        self, resource: Resource, namespace: str | None, name: str, *, uid: str
+    ) -> None:
+        """Delete the very object with this uid. One that is gone already is well deleted."""
+        options = {
+            "apiVersion": "v1",
+            "kind": "DeleteOptions",
+            "propagationPolicy": "Background",
+            "preconditions": {"uid": uid},
+        }
+        try:
+            await self._call("DELETE", resource.path(namespace, name), body=options)
+        except NotThere:
+            return
+
     async def replace(
         self, resource: Resource, namespace: str | None, name: str, body: Object
     ) -> Object:
@@ -190,7 +219,8 @@ class KubeClient:
             )
             return await _answer(response, what)
         except (TimeoutError, aiohttp.ClientError, OSError) as exc:
-            raise Unavailable(f"{what}: no answer ({type(exc).__name__})") from exc
+            server = self._api.configuration.host
+            raise Unavailable(f"{what}: no answer from {server} ({type(exc).__name__})") from exc
 
 
 async def _answer(response: RESTResponse, what: str) -> Object:
