@@ -2,6 +2,7 @@
 
 Every verb is `POST /_control/<verb>` with a JSON object, and answers a JSON object; a wrong one is
 400 with `{"error": ...}`. Only JSON bodies are taken, so that no web page can post here unasked.
+What changes nothing is also `GET /_control/<verb>?field=value`, indented, for a person with curl.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ _ADDABLE = (
     *("region", "account", "access_key", "role", "key_pair", "kms_key", "image", "instance"),
     *("snapshot", "spare_disk"),
 )
+_READS = ("effects", "images", "instances", "locks", "requests", "state")
 _CHANGES = tuple(name for name in vars(Outside) if not name.startswith("_"))
 
 
@@ -52,6 +54,8 @@ class Remote:
             "effects": self._effects,
             "requests": self._requests,
             "state": self._state,
+            "instances": self._instances,
+            "images": self._images,
             "reset": self._reset,
         }
 
@@ -62,23 +66,36 @@ class Remote:
     def routes(self, app: web.Application) -> None:
         """Add the control API to an application."""
         app.router.add_post("/_control/{verb}", self._handle)
+        app.router.add_get("/_control/{verb}", self._read)
 
     async def _handle(self, http: web.Request) -> web.Response:
-        verb = self._verbs.get(http.match_info["verb"])
-        if verb is None:
-            return web.json_response(
-                {"error": f"no such verb; one of {list(self._verbs)}"}, status=404
-            )
+        if http.match_info["verb"] not in self._verbs:
+            return _answer({"error": f"no such verb; one of {list(self._verbs)}"}, 404)
         if http.content_type != "application/json":
-            return web.json_response({"error": "send application/json"}, status=415)
+            return _answer({"error": "send application/json"}, 415)
         try:
             body = json.loads(await http.read() or b"{}")
+        except ValueError as error:
+            return _answer({"error": f"not JSON: {error}"}, 400)
+        return self._perform(http.match_info["verb"], body)
+
+    async def _read(self, http: web.Request) -> web.Response:
+        verb = http.match_info["verb"]
+        if verb not in _READS:
+            status, text = (405, "POST it") if verb in self._verbs else (404, "no such verb")
+            return _answer({"error": f"{text}; to read there are {list(_READS)}"}, status)
+        body: Body = dict(http.query)
+        if body.get("since", "").isdecimal():
+            body["since"] = int(body["since"])
+        return self._perform(verb, body)
+
+    def _perform(self, verb: str, body: Body) -> web.Response:
+        try:
             self._cloud.settle()
-            result = verb(body)
+            result = self._verbs[verb](body)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            text = f"{type(error).__name__}: {error}"
-            return web.json_response({"error": text}, status=400)
-        return web.json_response({"result": plain(result)})
+            return _answer({"error": f"{type(error).__name__}: {error}"}, 400)
+        return _answer({"result": plain(result)})
 
     def _seed(self, body: Body) -> Body:
         made = seed_fleet(self._cloud, **body)
@@ -140,6 +157,35 @@ class Remote:
             "waiting_faults": cloud.faults.rules,
         }
 
+    def _instances(self, body: Body) -> list[Body]:
+        cloud = self._cloud
+        images = cloud.state.images
+        return [
+            {
+                "id": vm.id,
+                "name": vm.name,
+                "status": vm.status,
+                "type": vm.type,
+                "image": images[vm.image_id].name if vm.image_id in images else vm.image_id,
+                "disk": vm.system_disk_id,
+            }
+            for vm in cloud.state.instances.values()
+        ]
+
+    def _images(self, body: Body) -> list[Body]:
+        return [
+            {
+                "id": image.id,
+                "name": image.name,
+                "family": image.family,
+                "platform": image.platform,
+                "architecture": image.architecture,
+                "size": image.size_gib,
+                "status": image.status,
+            }
+            for image in self._cloud.state.images.values()
+        ]
+
     def _reset(self, body: Body) -> None:
         """Empty the logs and the faults; with `world` also everything that exists."""
         old = self._cloud
@@ -149,6 +195,11 @@ class Remote:
         old.faults.clear()
         old.state.effects.clear()
         old.state.requests.clear()
+
+
+def _answer(content: Body, status: int = 200) -> web.Response:
+    text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+    return web.json_response(text=text, status=status)
 
 
 def plain(value: Any) -> Any:

@@ -322,6 +322,26 @@ async def test_the_control_api_moves_the_world_from_outside(server: EcsServer) -
         assert (await control.state())["instances"] == {}
 
 
+async def test_what_only_reads_is_answered_to_a_get(server: EcsServer) -> None:
+    async with EcsControl(server.url) as control, aiohttp.ClientSession(server.url) as plain:
+        made = await control.seed(3, team="other")
+        first, second = made["instances"][:2]
+        for vm in (first, second):
+            await control.change("lock", instance_id=vm, reason="security")
+
+        async def read(path: str) -> Any:
+            async with plain.get(f"/_control/{path}") as answer:
+                return (await answer.json()).get("result", answer.status)
+
+        assert [e["instance_id"] for e in await read("effects")] == [first, second]
+        assert [e["instance_id"] for e in await read("effects?since=1")] == [second]
+        assert (await read(f"locks?instance_id={first}"))[0]["reason"] == "security"
+        assert {vm["id"] for vm in await read("instances")} >= set(made["instances"])
+        assert {image["id"] for image in await read("images")} >= set(made["images"].values())
+        assert [await read(verb) for verb in ("reset?world=1", "nothing")] == [405, 404]
+        assert sum((await control.state())["instances"].values()) >= 3
+
+
 async def test_a_hundred_instances_fit_into_one_call(lab: Lab, server: EcsServer) -> None:
     ids = [lab.fleet.instance(lab.image).id for _ in range(100)]
     ask = m.DescribeInstancesRequest(
