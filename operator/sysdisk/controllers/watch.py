@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 Taken = Callable[[bool, Slim], None]
 """Takes (deleted, slim copy) in the main loop."""
 
+NO_CRDS = "the CRDs are not installed: run `sysdisk crd | kubectl apply -f -`"
 FIRST_REST = 1.0
 LONGEST_REST = 30.0
 GOOD_RUN = 60.0
@@ -130,7 +131,7 @@ class Watch:
                 for resource in (ACCOUNTS, SPECS):
                     await self._listable(resource)
             except NotThere:
-                log.error("the CRDs are not installed")  # noqa: TRY400 - no fault of ours
+                log.error(NO_CRDS)  # noqa: TRY400 - no fault of ours
             except KubeError as exc:
                 log.error("cannot list our kinds", extra={"error": str(exc)})  # noqa: TRY400
             else:

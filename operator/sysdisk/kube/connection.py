@@ -6,6 +6,7 @@ Order: an explicit kubeconfig, else the pod's ServiceAccount, else `$KUBECONFIG`
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -83,6 +84,7 @@ async def load(kubeconfig: str | None = None) -> Access:
 
 
 async def _from_file(config: Configuration, path: str | None) -> None:
+    _must_exist(path)
     try:
         await load_kube_config(  # type: ignore[no-untyped-call]
             config_file=path, client_configuration=config, persist_config=False
@@ -90,6 +92,16 @@ async def _from_file(config: Configuration, path: str | None) -> None:
     except (ConfigException, yaml.YAMLError, OSError, TypeError, ValueError) as exc:
         where = path or "$KUBECONFIG or ~/.kube/config"
         raise NotConfigured(f"cannot use the kubeconfig {where}: {_first_line(exc)}") from None
+
+
+def _must_exist(path: str | None) -> None:
+    """Raise NotConfigured where no file is there: the client library only says "invalid" then."""
+    given = path or os.environ.get("KUBECONFIG") or "~/.kube/config"
+    files = [Path(name).expanduser() for name in given.split(os.pathsep) if name]
+    if not any(file.exists() for file in files):
+        missing = ", ".join(str(file) for file in files)
+        how = "" if path else "; name a kubeconfig with --kubeconfig or $KUBECONFIG"
+        raise NotConfigured(f"cannot use the kubeconfig: file does not exist: {missing}{how}")
 
 
 def _pod_namespace() -> str | None:
