@@ -24,6 +24,7 @@ async def test_a_hundred_replacements_cost_few_calls_and_few_writes(
     machines = [stormy.machine() for _ in range(MACHINES)]
     columns = "--output=custom-columns=N:.metadata.name,V:.metadata.resourceVersion"
     async with stormy.another("--resync-interval=5m") as operator:
+        await stormy.until_ready(await stormy.declare(stormy.machine(), "ubuntu-22"))
         asked = len(stormy.stage.cloud.requests)
         async with stormy.kubectl.watching("get", "sds", "--watch", columns) as watch:
             await watch.until(1)
