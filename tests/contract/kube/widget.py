@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any
 
 GROUP = "contract.sysdisk.dev"
@@ -75,7 +76,7 @@ _STATUS: dict[str, Any] = {
 
 
 def definition(plural: str = "widgets", kind: str = "Widget", short: str = "wd") -> dict[str, Any]:
-    """Return the CustomResourceDefinition."""
+    """Return the CustomResourceDefinition, for the caller to change at will."""
     ready = '.status.conditions[?(@.type=="Ready")].status'
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
@@ -106,7 +107,7 @@ def definition(plural: str = "widgets", kind: str = "Widget", short: str = "wd")
                         "openAPIV3Schema": {
                             "type": "object",
                             "required": ["spec"],
-                            "properties": {"spec": _SPEC, "status": _STATUS},
+                            "properties": deepcopy({"spec": _SPEC, "status": _STATUS}),
                         }
                     },
                 }
