@@ -17,19 +17,15 @@ from typing import Final, NamedTuple
 
 from sysdisk.api.reasons import Reason
 from sysdisk.api.status import Outcome
+from sysdisk.controllers import reconcile
 from sysdisk.core.answers import ErrorClass
 from tests.exploration import cloud as toy
 from tests.exploration.book import Book, Record, Seen, unknown, watched
 from tests.exploration.cloud import Ask, Broken, Cloud, Reply
 
-FENCE: Final = 5
-"""Seconds; see sysdisk.controllers.reconcile."""
-
-DECISION_HOLDS: Final = 15
-"""Seconds; see sysdisk.controllers.reconcile."""
-
-STRAY_FOR: Final = 60
-"""Seconds for which a stop is remembered that may still come true; see the same."""
+FENCE: Final = int(reconcile.FENCE_SECONDS)
+DECISION_HOLDS: Final = int(reconcile.DECISION_HOLDS)
+STRAY_FOR: Final = int(reconcile.STRAY_FOR)
 
 UNANSWERED: Final = 1_000_000
 """A stop whose answer is still to come is remembered without an end."""
