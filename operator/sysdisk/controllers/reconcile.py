@@ -292,8 +292,8 @@ class Reconciler:
         if sent is None or subject.status.operation is not None:
             return subject, observed
         observed = await eyes.look(subject, observed, Look(fresh=True))
-        if observed.instance is None:
-            return subject, observed
+        if observed.instance is None or any(claim.under_way for claim in observed.claims):
+            return subject, observed  # another spec's operation has stopped it, and owes the start
         if observed.instance.power is not Power.RUNNING:
             now = self._clock.now()
             owed = sent.intent.replace(step_at=now, last_try_at=now)
