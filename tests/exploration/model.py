@@ -229,9 +229,9 @@ class Model:
             else:
                 note = None
         if stop is not None and book.op(status) is None:
-            if state.cloud.power != toy.RUNNING:
+            if state.cloud.power != toy.RUNNING and not self._see(state, k).rival:
                 status = book.stray(status, stop[0])
-            elif stop[1] <= 0:
+            elif stop[1] <= 0 and state.cloud.power == toy.RUNNING:
                 stop = None
         agent = agent._replace(note=note, stop=stop)
         basis = record._replace(status=status)
@@ -426,11 +426,12 @@ class Model:
         kinds: list[tuple[str, Cloud, Reply | str]] = [
             ("the request is lost, or a 5xx before its effect", state.cloud, "Unknown"),
             ("the answer is lost, or a 5xx after the effect", cloud, "Unknown"),
-            ("nobody answers, and the request is late", late, "Unknown"),
             ("throttled", state.cloud, Reply("Throttling.User", ErrorClass.RETRY)),
             ("refused for now", state.cloud, toy.WAIT),
             ("refused for good", state.cloud, Reply("INST_HAS_UNPAID_ORDER", ErrorClass.USER)),
         ]
+        if ask.verb != "Replace" or ask.old_disk == state.cloud.disk:
+            kinds.append(("nobody answers, and the request is late", late, "Unknown"))
         for what, after, reply in kinds:
             answered = self._answered(state._replace(cloud=after), o, k, agent, phase, reply)
             yield f"{who} sends {ask.verb}: {what}; {_shown(after)}", answered
