@@ -13,21 +13,26 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Final
-
-import pydantic
+from typing import Final
 
 from sysdisk.api import meta
-from sysdisk.api.account import Brake, EcsAccountSpec, EcsAccountStatus, FirstSight
+from sysdisk.api.account import EcsAccountSpec, EcsAccountStatus
 from sysdisk.api.account import Identity as IdentityStatus
 from sysdisk.api.policy import Approval
 from sysdisk.api.status import Condition, ConditionStatus
+from sysdisk.controllers.account_records import (
+    AccountRecord,
+    AccountRecords,
+    no_failures,
+    one_more_failure,
+    one_more_first_sight,
+)
 from sysdisk.controllers.counting import counts
 from sysdisk.controllers.enforcement import Enforcement
 from sysdisk.controllers.grants import allows, grant_for
 from sysdisk.controllers.identity import Connection
 from sysdisk.controllers.recorder import merge_patch
-from sysdisk.controllers.store import AccountKey, Slim, Store
+from sysdisk.controllers.store import AccountKey, Store
 from sysdisk.core.answers import ErrorClass, Failure
 from sysdisk.core.ending import FAILED_RESULTS
 from sysdisk.core.model import Key, Subject
@@ -99,6 +104,8 @@ class Account:
     ECS would lead to the vendor's own endpoint, and stay so."""
     health: Health = UNCHECKED
     checked: float | None = None
+    told: float | None = None
+    """The check whose finding was last written to status."""
     doubted: bool = False
     """ECS did not answer a spec's pass: check it again before long."""
     checking: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -124,6 +131,7 @@ class Accounts:
     ) -> None:
         self._kube = kube
         self._store = store
+        self._records = AccountRecords(store)
         self._specs = specs
         self._connect = connect
         self._clock = clock
@@ -163,9 +171,9 @@ class Accounts:
         )
         if account.checked is None:
             await self.check(name)
-        body = self._store.get(AccountKey(name))
-        status = _status(body) if body else EcsAccountStatus()
-        deleting = body is None or "deletionTimestamp" in body["metadata"]
+        record = self._records.get(name)
+        status = record.status if record else EcsAccountStatus()
+        deleting = record is None or "deletionTimestamp" in record.metadata
         state = AccountState.OK if account.health.ready else AccountState.NOT_READY
         region = op.region_id if op else subject.spec.region_id or spec.region_id
         return AccountLook(
@@ -176,7 +184,7 @@ class Accounts:
             grant=grant_for(spec, namespace) if allowed else Grant(),
             allow_managed=spec.allow_managed,
             allow_advanced=spec.allow_advanced,
-            suspended=spec.suspend or deleting or _suspended(body),
+            suspended=spec.suspend or deleting or _suspended(record),
             approval_enforced=await self._enforced(spec),
             under_way=self.under_way(name, subject.key),
             concurrent_replacements=spec.limits.concurrent_replacements,
@@ -237,17 +245,16 @@ class Accounts:
 
     async def _open(self, name: str) -> Account | None:
         """Return the account with its present spec; one that is gone stays while it is in use."""
-        body = self._store.get(AccountKey(name))
+        record = self._records.get(name)
         account = self._known.get(name)
-        if body is None:
+        if record is None:
             if account is not None and not self._specs.operating(name):
                 self._known.pop(name)
                 await account.client.close()
                 return None
             return account
-        try:
-            spec = EcsAccountSpec.from_api(body["spec"])
-        except pydantic.ValidationError:
+        spec = record.spec
+        if spec is None:
             return account
         if account is None:
             connection = self._connect()
@@ -345,15 +352,18 @@ class Accounts:
         """Check the account, write its status, hold or drop its finalizer. None: it is gone."""
         begun = self._clock.monotonic()
         account = await self._open(name)
-        body = self._store.get(AccountKey(name))
-        if account is None or body is None:
+        record = self._records.get(name)
+        if account is None or record is None:
             return None
         was = account.health
-        sure = account.health.ready and not account.doubted
+        contradicted = _contradicted(account, record.status)
+        sure = account.health.ready and not account.doubted and not contradicted
         rest = CHECK_EVERY * 0.9 if sure else CHECK_AGAIN / 2
         if account.checked is None or begun - account.checked > rest.total_seconds():
             await self.check(name, at_least_after=begun)
-        await self._write_status(account, body)
+        elif contradicted:
+            return CHECK_AGAIN / 2
+        await self._write_status(account, record)
         await self._resume(name)
         if not self._specs.operating(name) and not self._opening[name]:
             await self._drop(name)
@@ -366,11 +376,11 @@ class Accounts:
 
         In this sequence: whoever ends in between does it twice, which changes nothing.
         """
-        body = self._store.get(AccountKey(name))
-        if body is None or meta.ANNOTATION_RESUME not in body["metadata"].get("annotations", {}):
+        record = self._records.get(name)
+        if record is None or meta.ANNOTATION_RESUME not in record.metadata.get("annotations", {}):
             return
-        await self._change(name, _no_failures)
-        metadata = body["metadata"]
+        await self._change(name, no_failures)
+        metadata = record.metadata
         answer = await self._kube.patch_metadata(
             ACCOUNTS,
             None,
@@ -382,15 +392,15 @@ class Accounts:
         self._store.remember(answer)
         self._wake_specs(name)
 
-    async def _write_status(self, account: Account, body: Slim) -> None:
+    async def _write_status(self, account: Account, record: AccountRecord) -> None:
         now = self._clock.now()
-        before = _status(body)
+        before, generation = record.status, record.metadata.get("generation")
         shown = account.health
         if shown.ready and not await self._enforced(account.spec):
             shown = NOT_ENFORCED
         after = before.replace(
-            observed_generation=body["metadata"].get("generation"),
-            conditions=(_ready(before, shown, body["metadata"].get("generation"), now),),
+            observed_generation=generation,
+            conditions=(_ready(before, shown, generation, now),),
             identity=account.health.identity or before.identity,
         )
         counted = counts(self._specs, account.name)
@@ -398,13 +408,14 @@ class Accounts:
         due = was is None or was.at is None or now - was.at >= CHECK_EVERY
         if due and (was is None or was.replace(at=None) != counted):
             after = after.replace(counts=counted.replace(at=now))
-        await self._patch(body, before, after)
+        await self._patch(record, after)
+        account.told = account.checked
 
-    async def _patch(self, body: Slim, before: EcsAccountStatus, after: EcsAccountStatus) -> None:
-        patch = merge_patch(before.to_api(), after.to_api())
-        if not patch:
+    async def _patch(self, record: AccountRecord, after: EcsAccountStatus) -> None:
+        if after == record.status:
             return
-        metadata = body["metadata"]
+        patch = merge_patch(record.status.to_api(), after.to_api())
+        metadata = record.metadata
         answer = await self._kube.patch_status(
             ACCOUNTS,
             None,
@@ -420,12 +431,11 @@ class Accounts:
     ) -> None:
         """Write `change` of the status as it is now; somebody else's write is read first."""
         for attempt in range(WRITE_TRIES):
-            body = self._store.get(AccountKey(name))
-            if body is None:
+            record = self._records.get(name)
+            if record is None:
                 return
-            before = _status(body)
             try:
-                await self._patch(body, before, change(before, self._clock.now()))
+                await self._patch(record, change(record.status, self._clock.now()))
                 return
             except NotThere:
                 self._store.forget(AccountKey(name))
@@ -437,14 +447,14 @@ class Accounts:
 
     async def count_first_sight(self, name: str) -> None:
         """Count a spec without a record that begins now."""
-        await self._change(name, _one_more_first_sight)
+        await self._change(name, one_more_first_sight)
 
     async def count_result(self, name: str, result: str, replaced: bool) -> None:
         """Count the end of an operation for the brake: failures in a row, a success ends them."""
         if result in FAILED_RESULTS:
-            await self._change(name, _one_more_failure)
+            await self._change(name, one_more_failure)
         elif replaced:
-            await self._change(name, _no_failures)
+            await self._change(name, no_failures)
 
     # -- the finalizer -------------------------------------------------------------------------
 
@@ -467,10 +477,10 @@ class Accounts:
 
     async def _set_finalizer(self, name: str, present: bool) -> None:
         for attempt in range(WRITE_TRIES):
-            body = self._store.get(AccountKey(name))
-            if body is None:
+            record = self._records.get(name)
+            if record is None:
                 return
-            metadata: dict[str, Any] = body["metadata"]
+            metadata = record.metadata
             there = list(metadata.get("finalizers", ()))
             if (meta.ACCOUNT_FINALIZER in there) == present:
                 return
@@ -545,16 +555,23 @@ def _why_not(exc: EcsError | KubeError, spec: EcsAccountSpec) -> Health:
     )
 
 
-def _suspended(body: Slim | None) -> bool:
-    annotations = body["metadata"].get("annotations", {}) if body else {}
+def _suspended(record: AccountRecord | None) -> bool:
+    annotations = record.metadata.get("annotations", {}) if record else {}
     return bool(annotations.get(meta.ANNOTATION_SUSPEND) == "true")
 
 
-def _status(body: Slim) -> EcsAccountStatus:
-    try:
-        return EcsAccountStatus.from_api(body.get("status"))
-    except pydantic.ValidationError:
-        return EcsAccountStatus()
+def _contradicted(account: Account, status: EcsAccountStatus) -> bool:
+    """Whether another process wrote something else since ours told what its check found.
+
+    It may know better: a check comes before another write, or the two would write by turns.
+    """
+    ready = status.condition("Ready")
+    return (
+        account.told is not None
+        and account.told == account.checked
+        and ready is not None
+        and ready.reason not in (account.health.reason, NOT_ENFORCED.reason)
+    )
 
 
 def _ready(
@@ -571,19 +588,3 @@ def _ready(
         last_transition_time=since,
         observed_generation=generation,
     )
-
-
-def _one_more_first_sight(status: EcsAccountStatus, now: datetime) -> EcsAccountStatus:
-    seen = status.first_sight
-    if seen is None or now - seen.hour >= timedelta(hours=1):
-        return status.replace(first_sight=FirstSight(hour=now, begun=1))
-    return status.replace(first_sight=seen.replace(begun=seen.begun + 1))
-
-
-def _one_more_failure(status: EcsAccountStatus, now: datetime) -> EcsAccountStatus:
-    failures = (status.brake.failures if status.brake else 0) + 1
-    return status.replace(brake=Brake(failures=failures))
-
-
-def _no_failures(status: EcsAccountStatus, now: datetime) -> EcsAccountStatus:
-    return status if status.brake is None else status.replace(brake=None)

@@ -6,6 +6,7 @@ Conflict, with nothing done: whoever meets it reads again and decides again (I2)
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
@@ -15,9 +16,10 @@ from sysdisk.api import meta
 from sysdisk.api.durations import parse_time
 from sysdisk.api.spec import SystemDiskSpecSpec
 from sysdisk.api.status import SystemDiskSpecStatus
+from sysdisk.controllers.calm import Calm
 from sysdisk.controllers.store import Slim, Store
 from sysdisk.core.model import Key, Subject
-from sysdisk.kube.errors import Conflict
+from sysdisk.kube.errors import Conflict, Unavailable
 from sysdisk.kube.port import Kube
 from sysdisk.kube.resources import SPECS
 
@@ -78,6 +80,7 @@ class Recorder:
     def __init__(self, kube: Kube, specs: Store[Key]) -> None:
         self._kube = kube
         self._specs = specs
+        self._calm: Calm[Key] = Calm()
 
     async def read_again(self, key: Key) -> Slim | None:
         """Return the object as the API server has it now, and remember it; None: it is gone."""
@@ -94,10 +97,13 @@ class Recorder:
         """Write `status` if it is another than `before`; return the resourceVersion after it.
 
         `before` may know more than is stored: that alone is no reason to write. Raises Conflict
-        where somebody wrote first: nothing was done.
+        where somebody wrote first, and Unavailable where a status at rest is written too often:
+        nothing was done.
         """
         if status == before:
             return subject.resource_version
+        if status.operation is None and subject.status.operation is None:
+            self._keep_calm(subject.key)
         patch = merge_patch(self._stored(subject), status.to_api())
         body = await self._kube.patch_status(
             SPECS,
@@ -121,6 +127,8 @@ class Recorder:
             raise Conflict("the object was changed meanwhile", code=409)
         others = [f for f in body["metadata"].get("finalizers", ()) if f != meta.FINALIZER]
         wanted = [*others, meta.FINALIZER] if present else others
+        if not present and subject.status.operation is None:
+            self._keep_calm(subject.key)
         after = await self._kube.patch_metadata(
             SPECS,
             subject.key.namespace,
@@ -147,6 +155,15 @@ class Recorder:
             annotations=annotations,
         )
         self._remember(after)
+
+    def _keep_calm(self, key: Key) -> None:
+        """Raises Unavailable with the time to wait where somebody else undoes what we write."""
+        wait = self._calm.wait(key, asyncio.get_running_loop().time())
+        if wait > 0.0:
+            raise Unavailable(
+                "the object at rest is written again and again: is a second operator at work?",
+                retry_after=wait,
+            )
 
     def _stored(self, subject: Subject) -> Mapping[str, Any]:
         """Return the status as it is stored in the version that was read. Raises Conflict."""

@@ -189,6 +189,11 @@ class Store(Generic[K]):
         loaded["metadata"]["resourceVersion"] = record.version
         return loaded
 
+    def version(self, key: K) -> tuple[str, str] | None:
+        """Return uid and resourceVersion of a record, None if there is none."""
+        record = self._records.get(key)
+        return (record.uid, record.version) if record else None
+
     def facts(self, key: K) -> Facts | None:
         record = self._records.get(key)
         return record.facts if record else None

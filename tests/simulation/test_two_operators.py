@@ -1,0 +1,43 @@
+"""Two operators that see different worlds: neither answers each write of the other with its own."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from sysdisk.sandbox.sim_calls import Blow, Kind
+from tests.simulation.schedule import Schedule, played
+from tests.simulation.troubles import Cut, Trouble, Turn
+from tests.support.world import World
+
+WRITES_AT_MOST = 120
+"""On one kind, in all of a story: what two calm operators need, and far from what a fight takes."""
+
+
+def _written(world: World) -> Counter[str]:
+    return Counter(call.verb for call in world.traffic.log if call.write and call.api == "kube")
+
+
+@pytest.mark.parametrize(
+    "troubles",
+    [
+        pytest.param(
+            (
+                Turn(2.2, "a second operator", 77.4),
+                Turn(32.2, "the instances are revoked", 5.7),
+                Turn(5.6, "the access key is wrong", 75.9),
+            ),
+            id="one has checked the access key before it was wrong, the other after",
+        ),
+        pytest.param(
+            (Cut("GetCallerIdentity", 2, "after", Blow(Kind.LOST)),),
+            id="one of them got no answer to its first question",
+        ),
+    ],
+)
+def test_two_operators_that_disagree_do_not_write_by_turns(troubles: tuple[Trouble, ...]) -> None:
+    world = played(Schedule(0, 1, False, 2, 90.0, troubles), checked=True)
+    for verb, times in _written(world).items():
+        assert times <= WRITES_AT_MOST, world.judge.told(f"{times} writes: {verb}")
+    assert world.is_ready()
