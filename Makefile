@@ -12,7 +12,7 @@ SEEDS ?= 2000
 export PYTHONDONTWRITEBYTECODE ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo sandbox test lint generate simulate bench lock clean
+.PHONY: help demo sandbox test lint generate simulate explore bench lock clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ generate: $(READY) ## CRDs, API reference, the chart's copies, manifests/install
 
 simulate: $(READY) ## SEEDS=n seeded schedules of faults in virtual time, with a report
 	$(BIN)/python -m tests.simulation --seeds $(SEEDS)
+
+explore: $(READY) ## walk every reachable state; BOUNDS="--operators 2 --faults 2" sets how far
+	$(BIN)/python -m tests.exploration $(BOUNDS)
 
 bench: $(READY) ## the budgets of the design, as counts and ratios
 	$(BIN)/python -m benchmarks
