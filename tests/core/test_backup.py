@@ -37,6 +37,7 @@ from sysdisk.core.decide import decide
 from sysdisk.core.model import (
     CreateSnapshot,
     Decision,
+    DiskLook,
     Look,
     Nothing,
     RemoveFinalizer,
@@ -233,6 +234,18 @@ def test_the_snapshot_is_looked_at_before_anything_is_decided() -> None:
     start, _ = saving()
     decision = decide(start, seen(), at(10))
     assert decision.action == Look(backup=SNAPSHOT)
+
+
+def test_the_disk_is_looked_at_before_its_snapshot() -> None:
+    start, _ = saving()
+    look = decide(start, seen(system_disks=None), at(10)).action
+    assert look == Look(fresh=True, disks=DiskLook.KNOWN)
+
+
+def test_a_backup_that_was_never_asked_for_is_asked_for_at_once() -> None:
+    start, first = begun()
+    op = operation(start).replace(last_try_at=None)
+    assert decide(with_op(start, op), seen(), at(1)).action == first.action
 
 
 @pytest.mark.parametrize("power", ["Running", "Stopped", "Stopping", "Strange"])

@@ -232,7 +232,16 @@ def test_what_has_still_to_be_seen_is_looked_at_in_the_next_pass() -> None:
     edited = replace(under_way(Step.START), spec=subject(imageId="m-9").spec, generation=2)
     decision = ended(edited, replaced("Running", data_disk_ids=None), at(9))
     assert (decision.reason, decision.look_again) == (Reason.PLANNED, timedelta(0))
-    assert "has ended (Replaced)" in ready(decision)[2]
+    assert "has ended: disk d-1 was replaced. " in ready(decision)[2]
+
+
+def test_an_end_without_a_disk_says_why_in_words() -> None:
+    leaving = under_way(Step.FINISH, new_disk_id=None, ending="Refused")
+    edited = replace(leaving, spec=subject(imageId="m-9").spec, generation=2)
+    decision = ended(edited, seen("Running", data_disk_ids=None), at(9))
+    assert "has ended without a replacement, because ECS refused it. Looking" in ready(decision)[2]
+    told = next(event for event in decision.events if event.reason == "NotReplaced")
+    assert "was not carried out, because ECS refused it. It did not replace d" in told.message
 
 
 def test_a_trigger_that_was_acted_upon_is_remembered_and_not_due_again() -> None:

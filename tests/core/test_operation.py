@@ -659,6 +659,107 @@ def test_frozen_inputs_that_were_changed_are_not_believed(step: Step) -> None:
     assert (decision.action, decision.reason) == (Nothing(), R.RECORD_NOT_OURS)
 
 
+def not_ours(step: Step = Step.STOP, **change: Any) -> Subject:
+    """Return a subject whose record in `step` does not recompute."""
+    begun = under_way(step)
+    return with_op(begun, operation(begun).replace(attempt=2, **change))
+
+
+@pytest.mark.parametrize(
+    ("world", "says"),
+    [
+        (seen("Running"), "Instance i-1 is Running. To go on"),
+        (seen("Stopped"), "Instance i-1 is Stopped. THE RECORD SAYS THAT THE OPERATION STOPPED"),
+        (seen("Stopped", account=account(grant=Grant())), "Look at instance i-1. THE RECORD SAYS"),
+        (seen("Stopped", instance=None), "Look at instance i-1. THE RECORD SAYS"),
+        (seen(failure="no answer", instance_seen=False, instance=None), "Look at instance i-1."),
+        (seen(account=None, instance_seen=False, instance=None), "Look at instance i-1."),
+    ],
+)
+def test_a_record_that_is_not_ours_tells_the_machines_state_and_the_way_out(
+    world: Observed, says: str
+) -> None:
+    decision = decide(not_ours(), world, at(1))
+    assert (decision.action, decision.reason) == (Nothing(), R.RECORD_NOT_OURS)
+    message = ready(decision)[2]
+    assert says in message
+    assert "delete this object and apply it again" in message
+    assert "`kubectl patch sds web-1 -n shop --subresource=status" in message
+    assert "`sysdisk release` alone does not cure it" in message
+    assert len(message) < 1024
+
+
+def test_a_record_that_says_nothing_of_a_stop_blames_nobody() -> None:
+    message = ready(decide(not_ours(stopped_by_us=False), seen("Stopped"), at(1)))[2]
+    assert "Instance i-1 is Stopped. To go on" in message
+
+
+def test_the_machine_of_a_record_that_is_not_ours_is_looked_at() -> None:
+    world = seen(instance_seen=False, instance=None)
+    assert decide(not_ours(), world, at(1)).action == Look()
+
+
+@pytest.mark.parametrize("power", ["Running", "Stopped", "Stopping", "Odd"])
+@pytest.mark.parametrize("step", list(Step))
+def test_a_deleted_object_whose_record_is_not_ours_goes_after_a_while_and_touches_nothing(
+    step: Step, power: str
+) -> None:
+    found = not_ours(step)
+    told = after(found, decide(found, seen(power), at(10)))
+    deleted = replace(told, deleting=True, has_finalizer=True)
+    held = decide(deleted, seen(power), at(10, minutes=14))
+    assert (held.action, held.reason) == (Nothing(), R.RECORD_NOT_OURS)
+    assert held.look_again == timedelta(minutes=1)
+    assert "it goes at 2026-03-01T12:15:10Z" in ready(held)[2]
+    assert "`sysdisk release web-1 -n shop`" in ready(held)[2]
+    gone = decide(deleted, seen(power), at(10, minutes=15))
+    assert (gone.action, gone.status) == (RemoveFinalizer(), deleted.status)
+
+
+def test_a_deleted_object_waits_from_when_a_person_was_told() -> None:
+    begun = replace(not_ours(), deleting=True, has_finalizer=True)
+    first = decide(begun, seen(), at(hours=9))
+    assert first.action == Nothing()
+    assert "it goes at 2026-03-01T21:15:00Z" in ready(first)[2]
+    # A clock that was set back makes nobody wait for ever.
+    back = decide(after(begun, first), seen(), NOW)
+    assert "it goes at 2026-03-01T12:15:00Z" in ready(back)[2]
+
+
+def test_a_record_that_was_taken_out_lets_the_object_go_on() -> None:
+    cured = with_op(replace(not_ours(), has_finalizer=True), None)
+    assert isinstance(decide(cured, seen(), at(1)).action, StopInstance)
+
+
+def test_a_lock_that_holds_a_replacement_up_is_named() -> None:
+    late = under_way(Step.VERIFY, new_disk_id="d-2")
+    decision = decide(late, replaced(system_disks=(), locks=LOCKED), at(minutes=20))
+    assert decision.reason is R.VERIFY_OVERDUE
+    assert "and ECS has locked the instance (InstanceReplacing, a lock" in ready(decision)[2]
+
+
+def test_what_is_said_while_asking_tells_what_happens_at_the_deadline() -> None:
+    running = under_way(Step.REPLACE)
+    message = ready(decide(running, seen("Stopping"), at(1)))[2]
+    assert "by 2026-03-01T12:10:00Z, the machine is started again with its old disk." in message
+    stopped = with_op(running, operation(running).replace(was_running=False))
+    message = ready(decide(stopped, seen("Stopping"), at(1)))[2]
+    assert "by 2026-03-01T12:10:00Z, it is given up." in message
+
+
+@pytest.mark.parametrize("value", ["true", "True", "yes"])
+@pytest.mark.parametrize("name", [ANNOTATION_PROTECT, ANNOTATION_SUSPEND])
+def test_a_brake_with_any_value_ends_an_operation_that_has_not_asked_yet(
+    name: str, value: str
+) -> None:
+    begun = replace(under_way(), annotations={name: value})
+    decision = decide(begun, seen("Stopped"), at(1))
+    assert isinstance(decision.action, StartInstance)
+    assert "is not carried out, because the object was" in ready(decision)[2]
+    free = replace(under_way(), annotations={name: "false"})
+    assert isinstance(decide(free, seen("Stopped"), at(1)).action, ReplaceSystemDisk)
+
+
 @pytest.mark.parametrize("count", [0, 1, 64, 65, 80])
 def test_a_record_recomputes_however_many_data_disks_there_are(count: int) -> None:
     data = frozenset(f"d-data-{n}" for n in range(count))

@@ -169,7 +169,9 @@ def test_each_wrong_thing_is_one_fault_with_its_code(
     assert fault.code == code
     assert fault.cause.endswith(".")
     assert fault.advice.endswith(".")
-    assert fault.text().startswith(code)
+    assert f"code {code}" in fault.text()
+    assert fault.text().startswith(fault.cause.removesuffix("."))
+    assert fault.text().endswith(f"). {fault.advice}")
 
 
 BY_DISK_WRONG: list[tuple[str, Observed, dict[str, Any]]] = [
@@ -327,16 +329,18 @@ def test_windows_does_not_take_a_password_that_begins_with_a_slash() -> None:
 def test_one_fault_is_told_as_it_is() -> None:
     told = summary(found(seen(hibernation=True)))
     assert told[0] is Reason.PREFLIGHT_FAILED
-    assert told[1].startswith("HibernationConfigured.InstanceOperationForbidden: ")
+    assert told[1].startswith("Hibernation is enabled on the instance")
+    assert "(ECS code HibernationConfigured.InstanceOperationForbidden)" in told[1]
 
 
 def test_all_faults_are_told_and_the_standing_ones_give_the_reason() -> None:
     world = seen("Starting", locks=(Lock("security"),), in_transfer=True)
     reason, message = summary(found(world))
     assert reason is Reason.OPERATION_LOCKED
-    assert message.startswith("3 things stand in the way. (1) InstanceLockedForSecurity: ")
-    assert "(2) IncorrectInstanceStatus: " in message
-    assert "(3) InvalidSystemDiskStatus.IsTransfering: " in message
+    assert message.startswith("3 things stand in the way. (1) ECS has locked the instance")
+    assert "(ECS code InstanceLockedForSecurity). " in message
+    assert "(2) The instance is Starting (ECS code IncorrectInstanceStatus). " in message
+    assert "(ECS code InvalidSystemDiskStatus.IsTransfering). " in message
 
 
 def test_different_reasons_become_one_that_says_so() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sysdisk.api.policy import MaintenanceWindow
@@ -263,6 +263,7 @@ def test_what_opens_next_is_closed_before_and_open_then(
     assert isinstance(opening(windows, found.next_open - timedelta(seconds=1)), Closed)
 
 
+@settings(deadline=None)
 @given(windows=WINDOWS, now=TIMES, need=st.sampled_from([MINUTE, HOUR, 5 * HOUR]))
 def test_work_that_may_begin_is_inside_an_opening_to_its_end(
     windows: list[MaintenanceWindow], now: datetime, need: timedelta

@@ -36,7 +36,7 @@ from sysdisk.api.status import Condition, HistoryEntry, Plan, Step, StepTaken, S
 from sysdisk.core.backoff import LONGEST, backoff
 from sysdisk.core.decide import decide
 from sysdisk.core.model import Key, Subject
-from sysdisk.core.outcome import learn
+from sysdisk.core.outcome import enter, learn
 from sysdisk.core.passwords import password_faults
 from sysdisk.core.policy import effective
 from sysdisk.core.sizes import size_range
@@ -285,6 +285,8 @@ def test_a_key_pair_is_not_kept_where_a_login_is_declared_or_the_system_is_windo
         ({"imageId": "m-1", "size": 80}, {}, "ALL DATA ON THE DISK GOES"),
         ({}, {"stopped_mode": "StopCharging"}, "no stock"),
         ({"login": {"passwordInherit": True}}, {}, "preset password"),
+        ({}, {}, "no login is declared, and no key pair is kept"),
+        ({}, {"key_pair_name": "ops", "os_type": "windows"}, "no login is declared"),
         (
             {"useAdditionalService": True},
             {"system_disks": (disk(device="/dev/vda"),)},
@@ -299,10 +301,27 @@ def test_a_plan_warns(wish: dict[str, Any], world: dict[str, Any], says: str) ->
     assert [line for line in plan.warnings if says in line]
 
 
+@pytest.mark.parametrize(
+    ("wish", "world"),
+    [
+        ({}, {"key_pair_name": "ops"}),
+        ({"login": {"keyPairName": "ops"}}, {}),
+        ({"login": {"passwordInherit": True}}, {}),
+        ({"login": {"passwordSecretRef": {"name": "pw", "key": "k"}}}, {}),
+    ],
+)
+def test_a_plan_with_a_login_does_not_warn_of_being_locked_out(
+    wish: dict[str, Any], world: dict[str, Any]
+) -> None:
+    plan = plan_of(subject(**wish), seen(**world))
+    assert not [line for line in plan.warnings if "no login" in line]
+
+
 def test_a_plan_that_leaves_the_machine_stopped_says_so() -> None:
     never: dict[str, Any] = {"power": {"startAfter": "Never"}}
-    assert "leaves the machine stopped" in plan_of(subject(**never)).warnings[0]
-    assert plan_of(subject(**never), seen("Stopped")).warnings == ()
+    (warning,) = plan_of(subject(**never), seen(key_pair_name="ops")).warnings
+    assert "leaves the machine stopped" in warning
+    assert plan_of(subject(**never), seen("Stopped", key_pair_name="ops")).warnings == ()
 
 
 def test_a_plan_says_which_snapshots_go() -> None:
@@ -486,6 +505,11 @@ def test_a_power_state_that_is_not_known_is_unknown() -> None:
 
 def test_a_key_reads_as_namespace_and_name() -> None:
     assert str(subject().key) == "shop/web-1"
+
+
+def test_an_operation_stays_in_the_step_that_it_is_in() -> None:
+    op = operation(under_way(Step.REPLACE))
+    assert enter(op, Step.REPLACE, at(99)) is op
 
 
 def test_an_error_reads_in_one_line() -> None:

@@ -11,12 +11,12 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sysdisk.api.meta import ANNOTATION_RETRY
 from sysdisk.api.spec import SystemDiskSpecSpec
 from sysdisk.api.status import ErrorClass, Operation, Step, SystemDiskSpecStatus
 from sysdisk.core.answers import Accepted, Failure, Refused, Unknown
 from sysdisk.core.decide import decide
 from sysdisk.core.model import AddFinalizer, Decision, Key, StopInstance, Subject
+from sysdisk.core.orders import ORDERS
 from sysdisk.core.world import (
     AccountLook,
     Disk,
@@ -152,11 +152,11 @@ def opened(
     world = world or seen()
     first = decide(wanting, world, now)
     if isinstance(first.action, AddFinalizer):
-        wanting = replace(wanting, has_finalizer=True)
+        wanting = replace(wanting, has_finalizer=True, orders_taken=True)
         first = decide(wanting, world, now)
     assert first.status.operation is not None, first
-    kept = {k: v for k, v in wanting.annotations.items() if k != ANNOTATION_RETRY}
-    return after(replace(wanting, annotations=kept), first), first
+    kept = {k: v for k, v in wanting.annotations.items() if k not in ORDERS}
+    return after(replace(wanting, annotations=kept, orders_taken=False), first), first
 
 
 def under_way(

@@ -44,14 +44,17 @@ EXPLAINED: Final[dict[Reason, tuple[str, str]]] = {
         "The operation is not carried out; the machine gets its power state back.",
         "Wait; the message says why.",
     ),
-    Reason.SUSPENDED: ("Something is due, and the spec is suspended.", "`sysdisk resume NAME`."),
+    Reason.SUSPENDED: (
+        "Something is due, and the spec is suspended, by its field or by annotation.",
+        "`sysdisk resume NAME`, or set `spec.suspend: false`: the message says which.",
+    ),
     Reason.ACCOUNT_SUSPENDED: (
         "Something is due, and the account is suspended or being deleted.",
         "Ask the admin.",
     ),
     Reason.PROTECTED: (
         "Something is due, and the annotation `sysdisk.dev/protect` forbids it.",
-        "Remove the annotation.",
+        "Remove the annotation. Every value but `false` protects.",
     ),
     Reason.AWAITING_APPROVAL: ("The plan waits for an approval.", "`sysdisk approve NAME`."),
     Reason.AWAITING_WINDOW: (
@@ -67,8 +70,9 @@ EXPLAINED: Final[dict[Reason, tuple[str, str]]] = {
         "Check that this is meant (a restored cluster?); raise `limits.firstSightPerHour` if so.",
     ),
     Reason.RESTING: (
-        "The machine was given back because ECS did not accept in time; the plan rests.",
-        "Wait, or correct the cause and `sysdisk retry NAME`.",
+        "An operation ended without a replacement (the machine did not stop in time, ECS did not "
+        "accept in time, somebody started the machine, the backup took too long); the plan rests.",
+        "Wait, or correct the cause as the message says and `sysdisk retry NAME`.",
     ),
     Reason.ACCOUNT_NOT_READY: (
         "The account's credentials, endpoint or clock do not work.",
@@ -76,10 +80,6 @@ EXPLAINED: Final[dict[Reason, tuple[str, str]]] = {
     ),
     Reason.INSTANCE_BUSY: ("Instance, disk or image is in a passing state.", "Wait."),
     Reason.DRY_RUN: ("Something is due, and the operator runs with `--dry-run`.", "Read the plan."),
-    Reason.NOT_YET_SUPPORTED: (
-        "The policy asks for a step that this version does not have.",
-        "Use a version that has it, or ask for less.",
-    ),
     Reason.INVALID_SPEC: ("The spec says something that cannot be.", "Correct it."),
     Reason.ACCOUNT_NOT_FOUND: ("There is no such EcsAccount.", "Create it, or name another."),
     Reason.NAMESPACE_NOT_GRANTED: (
@@ -100,7 +100,7 @@ EXPLAINED: Final[dict[Reason, tuple[str, str]]] = {
         "Look at it in the console.",
     ),
     Reason.OPERATION_LOCKED: (
-        "ECS has locked instance or disk.",
+        "ECS has locked instance or disk; the message says so where the lock is not known.",
         "Resolve the lock (security event, renewal, payment).",
     ),
     Reason.IMAGE_NOT_FOUND: (
@@ -144,8 +144,11 @@ EXPLAINED: Final[dict[Reason, tuple[str, str]]] = {
         "Act now: the message says why. It is tried again and again.",
     ),
     Reason.RECORD_NOT_OURS: (
-        "`status.operation` does not follow from its own inputs.",
-        "Look at the instance; `sysdisk release NAME`.",
+        "`status.operation` does not follow from its own inputs: it is not believed, and nothing "
+        "is done on its word.",
+        "Look whether the instance runs (the message says its state). Then delete the object and "
+        "apply it again: a deleted one goes after 15 minutes, or at once with "
+        "`sysdisk release NAME`, which alone does not cure it.",
     ),
 }
 
@@ -153,9 +156,10 @@ _HEAD: Final = """# Conditions and reasons
 
 <!-- Made by `make generate` from operator/sysdisk/api/reason_docs.py. -->
 
-`Ready` is always there. `Reconciling` is there, and True, while work is under way; `Stalled` while a
-person must act; never both. `Drifted`, `Approved` and `BackedUp` are there while they say something.
-The reasons below are those of `Ready`; the message adds what happened, with ECS's code and request ID.
+`Ready` is always there. `Reconciling` is there, and True, while work is under way; `Stalled` while
+a person must act; never both. `Drifted`, `Approved` and `BackedUp` are there while they say
+something. The reasons below are those of `Ready`; the message adds what happened, with ECS's code
+and request ID.
 """
 
 _TITLES: Final = {

@@ -60,7 +60,6 @@ class Reason(StrEnum):
     DRY_RUN = "DryRun"
 
     # Stuck
-    NOT_YET_SUPPORTED = "NotYetSupported"
     INVALID_SPEC = "InvalidSpec"
     ACCOUNT_NOT_FOUND = "AccountNotFound"
     NAMESPACE_NOT_GRANTED = "NamespaceNotGranted"

@@ -36,6 +36,7 @@ from sysdisk.controllers.store import AccountKey, Store
 from sysdisk.core.answers import ErrorClass, Failure
 from sysdisk.core.ending import FAILED_RESULTS
 from sysdisk.core.model import Key, Subject
+from sysdisk.core.orders import is_set
 from sysdisk.core.world import AccountLook, AccountState, Grant, Instance
 from sysdisk.ecs.account import EcsAccountClient, RegionClient
 from sysdisk.ecs.clock import Clock
@@ -557,7 +558,7 @@ def _why_not(exc: EcsError | KubeError, spec: EcsAccountSpec) -> Health:
 
 def _suspended(record: AccountRecord | None) -> bool:
     annotations = record.metadata.get("annotations", {}) if record else {}
-    return bool(annotations.get(meta.ANNOTATION_SUSPEND) == "true")
+    return is_set(annotations, meta.ANNOTATION_SUSPEND)
 
 
 def _contradicted(account: Account, status: EcsAccountStatus) -> bool:

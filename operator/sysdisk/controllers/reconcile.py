@@ -15,7 +15,7 @@ from datetime import timedelta
 from typing import Final, Protocol, assert_never
 
 from sysdisk.api.conditions import Kind
-from sysdisk.api.meta import ANNOTATION_APPROVE, ANNOTATION_APPROVED_BY, ANNOTATION_RETRY
+from sysdisk.api.meta import ANNOTATION_APPROVE, ANNOTATION_APPROVED_BY
 from sysdisk.api.reasons import Reason
 from sysdisk.api.spec import StoppedMode
 from sysdisk.api.status import Operation, SystemDiskSpecStatus
@@ -46,6 +46,7 @@ from sysdisk.core.model import (
     Subject,
 )
 from sysdisk.core.operate import STOP_SETTLES
+from sysdisk.core.orders import ORDERS
 from sysdisk.core.outcome import is_news, learn
 from sysdisk.core.stray import stray_stop
 from sysdisk.core.tell import tell
@@ -306,13 +307,12 @@ class Reconciler:
         """Hold account and object, in this order, before the intent; a used-up retry goes along."""
         if observed.account is not None:
             await self._accounts.hold(observed.account.name)
-        orders = (ANNOTATION_APPROVE, ANNOTATION_APPROVED_BY, ANNOTATION_RETRY)
-        used = {order: None for order in orders if order in subject.annotations}
+        used = {order: None for order in ORDERS if order in subject.annotations}
         version = await self._recorder.set_finalizer(subject, True, used or None)
         if version is None:
             raise NotThere("the object is gone", code=404)
         # The orders still hold for this pass: its next decision is the one that obeys them.
-        return replace(subject, resource_version=version, has_finalizer=True)
+        return replace(subject, resource_version=version, has_finalizer=True, orders_taken=True)
 
     async def _carry_out(
         self, subject: Subject, decision: Decision, eyes: Eyes, decided: float
@@ -382,7 +382,7 @@ class Reconciler:
         recorded = await self._record(subject, decision)
         if sent is not None and self._clock.monotonic() >= sent.until:
             del self._stops[subject.key]
-        if ended is not None:
+        if ended is not None and decision.status.operation is None:
             await self._count(ended, decision.status)
         if subject.has_finalizer:
             version = await self._recorder.set_finalizer(recorded, False)

@@ -105,11 +105,10 @@ def needed(policy: Approval | None) -> bool:
 def condition(judgement: Judgement) -> Extra:
     """Return the condition Approved for a plan that needs an approval."""
     plan = judgement.plan
-    match judgement:
-        case Approved() | TakenUp():
-            until = f", until {format_time(plan.expires_at)}" if plan.expires_at else ""
-            text = f"Plan {plan.id} is approved by {plan.approved_by}{until}."
-            return Extra(Kind.APPROVED, True, "Approved", text)
-        case NotApproved(why=why, lapsed=lapsed):
-            reason = "Lapsed" if lapsed else "AwaitingApproval"
-            return Extra(Kind.APPROVED, False, reason, f"Plan {plan.id} is not approved. {why}")
+    if isinstance(judgement, NotApproved):
+        reason = "Lapsed" if judgement.lapsed else "AwaitingApproval"
+        text = f"Plan {plan.id} is not approved. {judgement.why}"
+        return Extra(Kind.APPROVED, False, reason, text)
+    until = f", until {format_time(plan.expires_at)}" if plan.expires_at else ""
+    text = f"Plan {plan.id} is approved by {plan.approved_by}{until}."
+    return Extra(Kind.APPROVED, True, "Approved", text)

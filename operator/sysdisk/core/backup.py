@@ -131,7 +131,7 @@ def _failed(op: Operation, *, gone: bool) -> LastError:
         code="SnapshotFailed",
         message=f"snapshot {op.snapshot_id} of disk {op.old_disk_id} {what}",
         class_=ErrorClass.RETRY,
-        advice="Look at the disk in the ECS console, then run `sysdisk retry`.",
+        advice="Look at the disk in the ECS console.",
     )
 
 

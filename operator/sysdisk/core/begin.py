@@ -19,7 +19,9 @@ from sysdisk.core.model import (
     Look,
     ReplaceSystemDisk,
     StopInstance,
+    Subject,
 )
+from sysdisk.core.orders import ORDERS
 from sysdisk.core.policy import effective, wants_backup
 from sysdisk.core.tokens import client_token
 from sysdisk.core.under_way import replace_text, stop_text
@@ -32,7 +34,7 @@ def begin(due: Due) -> Decision:
     observed = due.observed
     if not observed.fresh or observed.data_disk_ids is None:
         return look(due.subject, Look(fresh=True, disks=DiskLook.ALL))
-    if not due.subject.has_finalizer:
+    if not due.subject.has_finalizer or _order_stands(due.subject):
         return Decision(AddFinalizer(), due.subject.status, Reason.PLANNED, timedelta(0))
     op = _operation(due)
     if wants_backup(effective(due.subject)):
@@ -58,6 +60,14 @@ def begin(due: Due) -> Decision:
         Reason.REPLACING,
         replace_text(due.instance.instance_id, op),
     )
+
+
+def _order_stands(subject: Subject) -> bool:
+    """Whether an order is still on the object: it is used up before the intent, or it counts twice.
+
+    So it is even where our finalizer is on already, left by a pass that did not get to its intent.
+    """
+    return not subject.orders_taken and any(order in subject.annotations for order in ORDERS)
 
 
 def _back_up(due: Due, op: Operation) -> Decision:

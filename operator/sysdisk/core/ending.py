@@ -15,6 +15,7 @@ from sysdisk.api.status import (
     Settled,
     SystemDiskSpecStatus,
 )
+from sysdisk.core import words
 from sysdisk.core.approval import forgotten
 from sysdisk.core.model import Decision, DiskLook, Event, Look, Nothing, RemoveFinalizer, Subject
 from sysdisk.core.verdict import verdict, with_sight
@@ -127,8 +128,7 @@ def _entry(op: Operation, word: str, differs: tuple[str, ...], now: datetime) ->
     message = "; ".join(differs) or None
     error = op.last_error
     if message is None and error is not None:
-        request = f" (request ID {error.request_id})" if error.request_id else ""
-        message = f"{error.code}: {error.message or ''}{request}"
+        message = words.answer(error)
     return HistoryEntry(
         plan_id=op.plan_id,
         result=word,
@@ -205,11 +205,15 @@ def _speak(
             return Decision(
                 RemoveFinalizer(), after.status, after.reason, timedelta(0), (told, *after.events)
             )
+    if op.new_disk_id is None:
+        ended = f"Plan {op.plan_id} has ended without a replacement, because {words.why(word)}"
+    else:
+        ended = f"Plan {op.plan_id} has ended: disk {op.old_disk_id} was replaced"
     return verdict(
         closed,
         status,
         Reason.PLANNED,
-        f"Plan {op.plan_id} has ended ({word}); looking at what is wanted now.",
+        f"{ended}. Looking at what is wanted now.",
         now,
         action=RemoveFinalizer(),
         look_again=timedelta(0),
@@ -219,10 +223,11 @@ def _speak(
 
 def _event(op: Operation, word: str, differs: tuple[str, ...]) -> Event:
     if op.new_disk_id is None:
-        error = f": {op.last_error.code}" if op.last_error else ""
+        error = f" ({op.last_error.code})" if op.last_error else ""
         return Event(
             "NotReplaced",
-            f"Plan {op.plan_id} was not carried out ({word}{error}); disk {op.old_disk_id} stays.",
+            f"Plan {op.plan_id} was not carried out, because {words.why(word)}{error}. It did not "
+            f"replace disk {op.old_disk_id}.",
             warning=word in FAILED_RESULTS,
         )
     text = f"Disk {op.old_disk_id} was replaced by {op.new_disk_id} (plan {op.plan_id})."

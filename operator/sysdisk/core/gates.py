@@ -8,18 +8,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Final, assert_never
+from typing import Final
 
 from sysdisk.api.conditions import Extra, Kind
-from sysdisk.api.meta import ANNOTATION_PROTECT, ANNOTATION_SUSPEND
 from sysdisk.api.policy import Approval
 from sysdisk.api.reasons import Reason
 from sysdisk.api.status import OperationInputs, Plan, SystemDiskSpecStatus
 from sysdisk.core import approval, windows
 from sysdisk.core.model import RESYNC, SETTLE, Action, Decision, DropApproval, Look, Subject
+from sysdisk.core.orders import protected, suspended
 from sysdisk.core.outcome import ENDING_BACKUP_FAILED
 from sysdisk.core.policy import effective, origin_of_windows, wants_backup
 from sysdisk.core.preflight import Fault, faults, needed_looks, summary
+from sysdisk.core.tried import resting_text, spent_text
 from sysdisk.core.verdict import verdict
 from sysdisk.core.wanted import Difference
 from sysdisk.core.world import AccountLook, Disk, Image, Instance, Observed
@@ -97,15 +98,10 @@ def _held(due: Due) -> Decision | None:
     """Somebody said no, or this very plan was tried already."""
     subject, plan = due.subject, due.plan
     todo = f"Plan {plan.id} is due: {'; '.join(plan.changes)}."
-    if subject.annotations.get(ANNOTATION_PROTECT) == "true":
-        return due.refuse(
-            Reason.PROTECTED,
-            f"{todo} Not begun: annotation {ANNOTATION_PROTECT} is true. Remove it to go on.",
-        )
-    if subject.spec.suspend or subject.annotations.get(ANNOTATION_SUSPEND) == "true":
-        return due.refuse(
-            Reason.SUSPENDED, f"{todo} Not begun: suspended. Run `sysdisk resume` to go on."
-        )
+    if no := protected(subject):
+        return due.refuse(Reason.PROTECTED, f"{todo} Not begun: {no}")
+    if no := suspended(subject):
+        return due.refuse(Reason.SUSPENDED, f"{todo} Not begun: {no}")
     if due.account.suspended:
         return due.refuse(
             Reason.ACCOUNT_SUSPENDED,
@@ -113,32 +109,17 @@ def _held(due: Due) -> Decision | None:
         )
     if plan.spent:
         saved = plan.spent_reason != ENDING_BACKUP_FAILED
-        return due.refuse(Reason.PLAN_SPENT if saved else Reason.BACKUP_FAILED, _spent_text(plan))
+        return due.refuse(
+            Reason.PLAN_SPENT if saved else Reason.BACKUP_FAILED,
+            spent_text(subject, plan, due.inputs),
+        )
     if plan.rest_until is not None and due.now < plan.rest_until:
         return due.refuse(
             Reason.RESTING,
-            f"Plan {plan.id} was begun {plan.rounds} times and ended without a replacement each "
-            f"time ({_error(plan)}). It rests until {plan.rest_until:%Y-%m-%dT%H:%M:%SZ}.",
+            resting_text(subject, plan, due.inputs, plan.rest_until),
             look_again=min(plan.rest_until - due.now, timedelta(minutes=5)),
         )
     return None
-
-
-def _error(plan: Plan) -> str:
-    error = plan.last_error
-    if error is None:
-        return plan.spent_reason or "no answer in time"
-    request = f", request ID {error.request_id}" if error.request_id else ""
-    return f"{error.code}: {(error.message or 'no message').rstrip('.')}{request}"
-
-
-def _spent_text(plan: Plan) -> str:
-    advice = f" {plan.last_error.advice}" if plan.last_error and plan.last_error.advice else ""
-    return (
-        f"Plan {plan.id} was tried and did not succeed: {_error(plan)}. The old disk is untouched."
-        f"{advice} It is not tried again by itself: correct the cause and run `sysdisk retry`, or "
-        "change the spec."
-    )
 
 
 def _preflight(due: Due) -> Decision | None:
@@ -168,24 +149,20 @@ def _approval(due: Due) -> Decision | None:
         )
     found = approval.judge(due.subject, due.plan, due.now)
     todo = f"Plan {due.plan.id} is due: {'; '.join(due.plan.changes)}."
-    match found:
-        case approval.Approved():
-            return None
-        case approval.TakenUp():
-            return due.with_plan(found.plan).refuse(
-                Reason.PLANNED,
-                f"{todo} It is approved by {found.plan.approved_by}.",
-                look_again=timedelta(0),
-            )
-        case approval.NotApproved(plan=plan, why=why, lapsed=lapsed):
-            return due.with_plan(plan).refuse(
-                Reason.AWAITING_APPROVAL,
-                f"{todo} It waits for an approval. {why}",
-                action=DropApproval() if lapsed else None,
-                look_again=SETTLE if lapsed else RESYNC,
-            )
-        case _:
-            assert_never(found)
+    if isinstance(found, approval.Approved):
+        return None
+    if isinstance(found, approval.TakenUp):
+        return due.with_plan(found.plan).refuse(
+            Reason.PLANNED,
+            f"{todo} It is approved by {found.plan.approved_by}.",
+            look_again=timedelta(0),
+        )
+    return due.with_plan(found.plan).refuse(
+        Reason.AWAITING_APPROVAL,
+        f"{todo} It waits for an approval. {found.why}",
+        action=DropApproval() if found.lapsed else None,
+        look_again=SETTLE if found.lapsed else RESYNC,
+    )
 
 
 def _window(due: Due) -> Decision | None:
@@ -200,23 +177,19 @@ def _window(due: Due) -> Decision | None:
         )
     need = windows.time_needed(due.subject.status.history, backup=wants_backup(policy))
     found = windows.fits(policy.maintenance_windows, due.now, need)
-    match found:
-        case windows.Fits():
-            return None
-        case windows.Waits(opens=opens):
-            return due.refuse(
-                Reason.AWAITING_WINDOW,
-                f"Plan {due.plan.id} is due: {'; '.join(due.plan.changes)}. It begins in the "
-                f"maintenance window that opens at {windows.at(opens)}.",
-                look_again=min(opens - due.now, RESYNC),
-            )
-        case windows.TooShort():
-            return due.refuse(
-                Reason.WINDOW_TOO_SHORT,
-                f"Plan {due.plan.id} is due. Not begun: {windows.too_short_text(found, need)}",
-            )
-        case _:
-            assert_never(found)
+    if isinstance(found, windows.Fits):
+        return None
+    if isinstance(found, windows.Waits):
+        return due.refuse(
+            Reason.AWAITING_WINDOW,
+            f"Plan {due.plan.id} is due: {'; '.join(due.plan.changes)}. It begins in the "
+            f"maintenance window that opens at {windows.at(found.opens)}.",
+            look_again=min(found.opens - due.now, RESYNC),
+        )
+    return due.refuse(
+        Reason.WINDOW_TOO_SHORT,
+        f"Plan {due.plan.id} is due. Not begun: {windows.too_short_text(found, need)}",
+    )
 
 
 def _no_place(due: Due) -> Decision | None:

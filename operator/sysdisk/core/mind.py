@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from sysdisk.api.meta import ANNOTATION_PROTECT, ANNOTATION_SUSPEND
 from sysdisk.api.spec import Login
 from sysdisk.api.status import Operation
 from sysdisk.core.model import Subject
+from sysdisk.core.orders import protected, suspended
 from sysdisk.core.under_way import Pass
 from sysdisk.core.wanted import frozen_login, pinned_image, target_hash, trigger_values
 from sysdisk.core.world import AccountState
@@ -23,9 +23,9 @@ def changed_mind(p: Pass) -> str | None:
     subject, account = p.subject, p.observed.account
     if subject.deleting:
         return ENDING_DELETED
-    if subject.annotations.get(ANNOTATION_PROTECT) == "true":
+    if protected(subject):
         return "Protected"
-    if subject.spec.suspend or subject.annotations.get(ANNOTATION_SUSPEND) == "true":
+    if suspended(subject):
         return "Suspended"
     if not granted(p):
         return "GrantRevoked"

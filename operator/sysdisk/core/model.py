@@ -51,6 +51,8 @@ class Subject:
     deleting: bool = False
     has_finalizer: bool = False
     annotations: Mapping[str, str] = field(default_factory=dict)
+    orders_taken: bool = False
+    """The annotations that order something are off the object already, and hold for this pass."""
     defaults: Defaults = field(default_factory=Defaults)
     """The account's."""
     require: Require = field(default_factory=Require)

@@ -18,13 +18,12 @@ from sysdisk.api.conditions import Kind
 from sysdisk.api.reasons import Reason, reason_of
 from sysdisk.api.spec import ForceStop, StartAfter
 from sysdisk.api.status import ErrorClass, LastError, Operation, Outcome, Step
-from sysdisk.core import backup
+from sysdisk.core import backup, words
 from sysdisk.core.backoff import backoff
 from sysdisk.core.ending import close
 from sysdisk.core.mind import changed_mind, granted
 from sysdisk.core.model import (
     POLL,
-    RESYNC,
     ApplyAutoSnapshotPolicy,
     Decision,
     DiskLook,
@@ -35,6 +34,7 @@ from sysdisk.core.model import (
     StopInstance,
     Subject,
 )
+from sysdisk.core.not_ours import not_ours
 from sysdisk.core.outcome import TOKEN_MISMATCH, accepted, enter, next_attempt
 from sysdisk.core.second_look import second_look
 from sysdisk.core.under_way import (
@@ -78,16 +78,7 @@ def operate(subject: Subject, op: Operation, observed: Observed, now: datetime) 
     """Return the next step of `op`. Never raises."""
     instance_id = subject.spec.instance_id
     if not believed(op, instance_id):
-        return verdict(
-            subject,
-            subject.status,
-            Reason.RECORD_NOT_OURS,
-            f"status.operation names plan {op.plan_id}, which does not follow from its own inputs: "
-            "it was not written by this operator, or was changed since. Nothing is done about it. "
-            "Look at the instance, then run `sysdisk release` and remove status.operation.",
-            now,
-            look_again=RESYNC,
-        )
+        return not_ours(subject, op, observed, now)
     op = by_this_clock(op, now)
     if observed.failure:
         return _unreachable(subject, op, observed, now)
@@ -128,14 +119,14 @@ def _unreachable(subject: Subject, op: Operation, observed: Observed, now: datet
         reason = Reason.MACHINE_LEFT_STOPPED
         text = (
             f"The machine was stopped for plan {op.plan_id}, and ECS cannot be asked to go on: "
-            f"{observed.failure}. Repair EcsAccount {op.account} (see its Ready condition), or "
-            f"start {subject.spec.instance_id} by hand; it goes on by itself."
+            f"{words.clause(observed.failure)}. Repair EcsAccount {op.account} (see its Ready "
+            f"condition), or start {subject.spec.instance_id} by hand; it goes on by itself."
         )
     else:
         reason = Reason.ACCOUNT_NOT_READY
         text = (
-            f"ECS cannot be asked about plan {op.plan_id}: {observed.failure}. See the Ready "
-            f"condition of EcsAccount {op.account}; it goes on by itself."
+            f"ECS cannot be asked about plan {op.plan_id}: {words.clause(observed.failure)}. See "
+            f"the Ready condition of EcsAccount {op.account}; it goes on by itself."
         )
     return verdict(
         subject,
@@ -161,7 +152,8 @@ def _gone(subject: Subject, op: Operation, now: datetime) -> Decision:
         Reason.INSTANCE_NOT_FOUND,
         f"Instance {subject.spec.instance_id} is not found any more, in the middle of plan "
         f"{op.plan_id} (step {op.step}). If it was released, delete this object: it goes 15 min "
-        f"after {since:%Y-%m-%dT%H:%M:%SZ}, or at once with `sysdisk release`.",
+        f"after {since:%Y-%m-%dT%H:%M:%SZ}, or at once with `sysdisk release "
+        f"{subject.key.name} -n {subject.key.namespace}`.",
         now,
         look_again=timedelta(seconds=30),
     )
@@ -180,29 +172,18 @@ def _backup(p: Pass) -> Decision:
     if ending:
         return _leave(p, ending)
     found = backup.back_up(p)
-    match found:
-        case Decision():
-            return found
-        case backup.Leave(op=op, ending=ending):
-            return _leave(p.with_op(op), ending)
-        case backup.GoOn():
-            return _before_the_stop(p)
-        case _:
-            assert_never(found)
+    if isinstance(found, backup.GoOn):
+        return _before_the_stop(p)
+    return _leave(p.with_op(found.op), found.ending) if isinstance(found, backup.Leave) else found
 
 
 def _before_the_stop(p: Pass) -> Decision:
     """The backup is there: everything is looked at once more, because time has gone by."""
     found = second_look(p)
-    match found:
-        case Decision():
-            return found
-        case backup.Leave(op=op, ending=ending):
-            return _leave(p.with_op(op), ending)
-        case backup.GoOn():
-            pass
-        case _:
-            assert_never(found)
+    if isinstance(found, Decision):
+        return found
+    if isinstance(found, backup.Leave):
+        return _leave(p.with_op(found.op), found.ending)
     op = with_secret(p).replace(was_running=p.instance.power is Power.RUNNING, first_try_at=None)
     return _stop(p.with_op(enter(op, Step.STOP, p.now).replace(last_error=None)))
 
@@ -252,8 +233,8 @@ def _unstop(p: Pass, ending: str) -> Decision:
         return _finish(p.with_op(enter(op, Step.FINISH, p.now)))
     return p.say(
         Reason.GIVING_BACK,
-        f"Plan {op.plan_id} is not carried out ({op.ending}). This ends when {p.id} is seen "
-        f"running for good, or has stopped and is started again.{error_text(op)}",
+        f"Plan {op.plan_id} is not carried out, because {words.why(ending)}. This ends when "
+        f"{p.id} is seen running for good, or has stopped and is started again.{error_text(op)}",
     )
 
 
@@ -437,10 +418,12 @@ def _verify(p: Pass) -> Decision:
         f"{op.new_disk_id} is in use and the old one is gone."
     )
     if overdue:
+        found = words.locks(p.instance.locks)
+        locked = f", and ECS has locked the instance ({found})" if found else ""
         return p.say(
             Reason.VERIFY_OVERDUE,
-            f"{text} That was due by {op.step_at + VERIFY_OVERDUE:%Y-%m-%dT%H:%M:%SZ}: look at "
-            "the instance in the ECS console.",
+            f"{text} That was due by {op.step_at + VERIFY_OVERDUE:%Y-%m-%dT%H:%M:%SZ}{locked}: "
+            "look at the instance in the ECS console.",
             look_again=timedelta(seconds=15),
         )
     return p.say(Reason.VERIFYING, text)
@@ -518,8 +501,12 @@ def _start_text(p: Pass) -> str:
             f"again. Start it by hand if you can: the operation ends when it runs."
             f"{error_text(op)}"
         )
-    why = f" (not carried out: {op.ending})" if op.ending else ""
-    return f"Starting {p.id} for plan {op.plan_id}{why}.{error_text(op)}"
+    if op.ending:
+        return (
+            f"Starting {p.id} again: plan {op.plan_id} is not carried out, because "
+            f"{words.why(op.ending)}.{error_text(op)}"
+        )
+    return f"Starting {p.id} for plan {op.plan_id}.{error_text(op)}"
 
 
 # -- Finish -----------------------------------------------------------------------------------

@@ -138,6 +138,11 @@ def _warnings(
         )
     if instance.power is Power.STOPPED and instance.stopped_mode == "StopCharging":
         lines.append("stopped in economical mode: a later start may find no stock")
+    if not _login_lines(inputs):
+        lines.append(
+            "no login is declared, and no key pair is kept: unless the image carries a login, "
+            "nobody can log in to the new system"
+        )
     if inputs.password_inherit:
         lines.append("passwordInherit: no read shows whether the image has a preset password")
     if inputs.use_additional_service and disk.device and disk.device != "/dev/xvda":

@@ -12,8 +12,9 @@ from sysdisk.api.reasons import Reason
 class Fault:
     """One reason not to begin. `passing`: it ends by itself, nobody has to act.
 
-    `code` is the ECS code that the call would have been refused with, where there is one: what
-    people search for. `also`: other codes for the same thing, where no read tells them apart.
+    `code` is the ECS code that the call would have been refused with, what people search for;
+    where there is none, a name of ours (`ours`). `also`: other codes for the same thing, where no
+    read tells them apart.
     """
 
     code: str
@@ -22,6 +23,7 @@ class Fault:
     reason: Reason = Reason.PREFLIGHT_FAILED
     passing: bool = False
     also: tuple[str, ...] = ()
+    ours: bool = False
 
     @property
     def codes(self) -> tuple[str, ...]:
@@ -29,9 +31,9 @@ class Fault:
         return (self.code, *self.also)
 
     def text(self) -> str:
-        """Return code, cause and advice in one line."""
-        others = f" (or {', '.join(self.also)})" if self.also else ""
-        return f"{self.code}{others}: {self.cause} {self.advice}"
+        """Return cause, code and advice in one line."""
+        codes = f"{'code' if self.ours else 'ECS code'} {' or '.join(self.codes)}"
+        return f"{self.cause.removesuffix('.')} ({codes}). {self.advice}"
 
 
 def summary(found: Iterable[Fault]) -> tuple[Reason, str]:

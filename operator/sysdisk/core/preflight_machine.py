@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Final
 
 from sysdisk.api.reasons import Reason
+from sysdisk.core import words
 from sysdisk.core.model import Subject
 from sysdisk.core.preflight_fault import Fault
 from sysdisk.core.world import Disk, Instance, Lock, Observed, Power
@@ -40,25 +41,29 @@ def account_faults(subject: Subject, instance: Instance, observed: Observed) -> 
             "Change the image in the node pool or scaling configuration, or ask an admin for "
             f"allowManaged: true in EcsAccount {account.name}.",
             Reason.INSTANCE_MANAGED,
+            ours=True,
         )
     if subject.spec.advanced is not None and not account.allow_advanced:
         yield Fault(
             "AdvancedNotAllowed",
             "spec.advanced holds parameters that are deprecated or not public.",
             f"Remove it, or ask an admin for allowAdvanced: true in EcsAccount {account.name}.",
+            ours=True,
         )
 
 
 def instance_faults(instance: Instance, now: datetime) -> Iterator[Fault]:
     """Yield what forbids it from the side of the instance."""
     if instance.locks:
+        code = _lock_code(instance.locks)
         yield Fault(
-            _lock_code(instance.locks),
-            f"ECS has locked the instance ({_reasons(instance.locks)}); a machine stopped now "
+            code or "OperationLocked",
+            f"ECS has locked the instance ({words.locks(instance.locks)}); a machine stopped now "
             "might not start again.",
             "Resolve the lock in the ECS console (security event, renewal or payment); "
             "work begins when it is gone.",
             Reason.OPERATION_LOCKED,
+            ours=not code,
         )
     if instance.power is Power.UNKNOWN:
         yield Fault(
@@ -66,6 +71,7 @@ def instance_faults(instance: Instance, now: datetime) -> Iterator[Fault]:
             f"The instance is in a state that this version does not know ({instance.status}).",
             "Nothing is touched. Look at the instance in the console; a newer sysdisk may know it.",
             Reason.INSTANCE_NOT_UNDERSTOOD,
+            ours=True,
         )
     elif instance.power not in (Power.RUNNING, Power.STOPPED):
         pending = instance.power is Power.PENDING
@@ -91,14 +97,9 @@ def instance_faults(instance: Instance, now: datetime) -> Iterator[Fault]:
 
 
 def _lock_code(locks: Iterable[Lock]) -> str:
-    """Return the code that ECS refuses with for these locks, the gravest; else a name of ours."""
+    """Return the code that ECS refuses with for these locks, the gravest; empty: not known."""
     reasons = {lock.reason.lower() for lock in locks}
-    known = (code for reason, code in _LOCK_CODES.items() if reason in reasons)
-    return next(known, "OperationLocked")
-
-
-def _reasons(locks: Iterable[Lock]) -> str:
-    return ", ".join(sorted(lock.reason for lock in locks))
+    return next((code for reason, code in _LOCK_CODES.items() if reason in reasons), "")
 
 
 def disk_faults(observed: Observed) -> Iterator[Fault]:
@@ -116,7 +117,7 @@ def disk_faults(observed: Observed) -> Iterator[Fault]:
     if disk.locks:
         yield Fault(
             "IncorrectDiskStatus",
-            f"ECS has locked system disk {disk.disk_id} ({_reasons(disk.locks)}).",
+            f"ECS has locked system disk {disk.disk_id} ({words.locks(disk.locks)}).",
             "Resolve the lock in the ECS console; work begins when it is gone.",
             Reason.OPERATION_LOCKED,
         )

@@ -171,6 +171,7 @@ def login_faults(
             "InvalidPassword.Malformed" if bad else f"Secret{secret.state}",
             *cause,
             Reason.SECRET_NOT_USABLE,
+            ours=not bad,
         )
 
 

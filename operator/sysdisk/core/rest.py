@@ -42,6 +42,7 @@ from sysdisk.core.wanted import (
     target_hash,
     wants_disk,
 )
+from sysdisk.core.words import clause, locks
 from sysdisk.core.world import (
     AccountLook,
     AccountState,
@@ -57,7 +58,7 @@ def at_rest(subject: Subject, observed: Observed, now: datetime) -> Decision:
     account = observed.account
     if account is None or account.state is not AccountState.OK:
         return _no_account(subject, account, now)
-    if observed.no_region:
+    if observed.no_region or (subject.spec.region_id and _blames_region(observed.failure)):
         return _no_region(subject, account, now)
     if observed.failure:
         return _not_ready(subject, account, observed.failure, now)
@@ -110,7 +111,7 @@ def _not_ready(subject: Subject, account: AccountLook, why: str, now: datetime) 
         reason = reason_of(ready, Reason.ACCOUNT_NOT_READY)
         return Decision(Nothing(), subject.status, reason, timedelta(seconds=30))
     text = (
-        f"EcsAccount {account.name} is not ready: {why or 'see its Ready condition'}. "
+        f"EcsAccount {account.name} is not ready: {clause(why or 'see its Ready condition')}. "
         "It goes on by itself when the account is."
     )
     reason = Reason.ACCOUNT_NOT_READY
@@ -123,10 +124,15 @@ def _no_region(subject: Subject, account: AccountLook, now: datetime) -> Decisio
         subject,
         without_sight(subject.status),
         Reason.INVALID_SPEC,
-        f"InvalidRegionId.NotExists: ECS has no region {account.region_id}. regionId is immutable: "
-        "delete this object and create it anew with the right region.",
+        f"ECS has no region {account.region_id} (ECS code InvalidRegionId.NotExists). regionId is "
+        "immutable: delete this object and create it anew with the right region.",
         now,
     )
+
+
+def _blames_region(failure: str) -> bool:
+    """Whether ECS did not take the region: that of the spec then, where it names one."""
+    return failure.startswith("InvalidRegionId")
 
 
 def _not_found(subject: Subject, account: AccountLook, now: datetime) -> Decision:
@@ -278,9 +284,9 @@ def _right_words(
             "replaceTrigger to take it."
         )
     if status.locked:
-        named = ", ".join(lock.reason for lock in status.operation_locks)
         text += (
-            f" ECS has locked the instance ({named}); nothing can be replaced until it is lifted."
+            f" ECS has locked the instance ({locks(instance.locks)}); nothing can be replaced "
+            "until it is lifted."
         )
     if _login_pending(subject, status, instance):
         return Reason.LOGIN_PENDING, (

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Final
 
 from sysdisk.api.conditions import Kind
 from sysdisk.api.reasons import Reason
 from sysdisk.api.status import ErrorClass, LastError, Operation, Outcome, Step
-from sysdisk.core.ending import with_cause
+from sysdisk.core import words
+from sysdisk.core.ending import SPENT, with_cause
 from sysdisk.core.model import SETTLE, Decision, Event, Subject
 from sysdisk.core.verdict import verdict
+
+_CALLS: Final = {
+    Step.BACKUP: "CreateSnapshot",
+    Step.STOP: "StopInstance",
+    Step.REPLACE: "ReplaceSystemDisk",
+    Step.START: "StartInstance",
+    Step.FINISH: "ApplyAutoSnapshotPolicy",
+}
 
 
 def tell(
@@ -56,33 +66,22 @@ def _reason(reason: Reason, learned: Operation) -> Reason:
 
 
 def _what(intent: Operation) -> str:
-    match intent.step:
-        case Step.BACKUP:
-            return "CreateSnapshot"
-        case Step.STOP:
-            return "StopInstance"
-        case Step.REPLACE:
-            return "ReplaceSystemDisk"
-        case Step.START:
-            return "StartInstance"
-        case Step.FINISH:
-            return "ApplyAutoSnapshotPolicy"
-        case _:
-            return str(intent.step)
+    return _CALLS.get(intent.step, str(intent.step))
 
 
 def _words(error: LastError) -> str:
-    request = f" (request ID {error.request_id})" if error.request_id else ""
-    message = f": {error.message.rstrip('.')}" if error.message else ""
-    advice = f". {error.advice.rstrip('.')}" if error.advice else ""
-    return f"{error.code}{message}{request}{advice}"
+    advice = f". {words.clause(error.advice)}" if error.advice else ""
+    return f"{words.answer(error)}{advice}"
 
 
 def _then(learned: Operation) -> str:
     if learned.ending is not None and learned.step is Step.BACKUP:
         return "Nothing was touched, and the plan is spent."
+    if learned.step is Step.START:
+        return "It is tried again until the machine runs."
     if learned.ending is not None:
-        return "The machine is given back with its old disk, and the plan is spent."
+        spent = ", and the plan is spent" if learned.ending in SPENT else ""
+        return f"The machine is given back with its old disk{spent}."
     if learned.outcome is Outcome.UNKNOWN and learned.step is Step.REPLACE:
         return "Its outcome is not known: it is found out with the same token, never guessed."
     error = learned.last_error

@@ -9,6 +9,7 @@ from typing import Final
 from sysdisk.api.conditions import Kind
 from sysdisk.api.reasons import Reason, reason_of
 from sysdisk.api.status import Operation, SystemDiskSpecStatus
+from sysdisk.core import words
 from sysdisk.core.ending import with_cause
 from sysdisk.core.model import POLL, Action, Decision, Look, Subject
 from sysdisk.core.tokens import client_token
@@ -97,7 +98,12 @@ def stop_text(instance_id: str, op: Operation) -> str:
 def replace_text(instance_id: str, op: Operation) -> str:
     """Return what is said while `op` asks for the replacement."""
     source = op.inputs.image_id or "disk " + str(op.inputs.advanced and op.inputs.advanced.disk_id)
-    by = f" It is given back at {op.give_back_by:%Y-%m-%dT%H:%M:%SZ}." if op.give_back_by else ""
+    then = "the machine is started again with its old disk" if op.was_running else "it is given up"
+    by = (
+        f" If ECS has not accepted it by {op.give_back_by:%Y-%m-%dT%H:%M:%SZ}, {then}."
+        if op.give_back_by
+        else ""
+    )
     return (
         f"Replacing system disk {op.old_disk_id} of {instance_id} by one of {op.inputs.size} GiB "
         f"from {source} (plan {op.plan_id}, attempt {op.attempt}).{by}{error_text(op)}"
@@ -125,11 +131,8 @@ def by_this_clock(op: Operation, now: datetime) -> Operation:
 
 
 def error_text(op: Operation) -> str:
-    error = op.last_error
-    if error is None:
-        return ""
-    request = f", request ID {error.request_id}" if error.request_id else ""
-    return f" Last answer of ECS: {error.code}: {error.message or ''}{request}."
+    """Return a sentence with the last answer that was an error; empty: there was none."""
+    return f" Last answer of ECS: {words.answer(op.last_error)}." if op.last_error else ""
 
 
 def ask(subject: Subject, look: Look) -> Decision:
