@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from sysdisk.settings import LogLevel
+
 KubeOption = Annotated[
     str,
     typer.Option(
@@ -27,6 +29,10 @@ TimeScaleOption = Annotated[
     ),
 ]
 
+LogLevelOption = Annotated[
+    LogLevel, typer.Option(envvar="SYSDISK_LOG_LEVEL", help="Of the operator's log.")
+]
+
 
 def sandbox(
     kube: KubeOption = "",
@@ -43,9 +49,7 @@ def sandbox(
             help="Leave the operator out: run your own.",
         ),
     ] = False,
-    log_level: Annotated[
-        str, typer.Option(envvar="SYSDISK_LOG_LEVEL", help="Of the operator's log.")
-    ] = "info",
+    log_level: LogLevelOption = LogLevel.INFO,
 ) -> None:
     """Start a sandbox: a simulated cloud, a Kubernetes API, and the operator. Ctrl-C ends it."""
     require_sandbox()
@@ -65,9 +69,7 @@ def sandbox(
 def demo(
     kube: KubeOption = "embedded",
     time_scale: TimeScaleOption = 8.0,
-    log_level: Annotated[
-        str, typer.Option(envvar="SYSDISK_LOG_LEVEL", help="Of the operator's log.")
-    ] = "info",
+    log_level: LogLevelOption = LogLevel.INFO,
 ) -> None:
     """Watch the main job on a sandbox: four machines, two of them refused. Exit 0 if all is so."""
     require_sandbox()

@@ -47,7 +47,7 @@ class Operator:
                 stdin=asyncio.subprocess.PIPE,
                 stdout=output,
                 stderr=output,
-                env={**os.environ, "PYTHONUNBUFFERED": "1", **self._environment},
+                env={**_environment(), "PYTHONUNBUFFERED": "1", **self._environment},
                 start_new_session=True,
             )
 
@@ -80,3 +80,8 @@ class Operator:
     def tail(self, lines: int = 20) -> str:
         """Return the end of its log."""
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+
+
+def _environment() -> dict[str, str]:
+    """Return ours without the variables that are flags of `sysdisk`: they were meant for us."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("SYSDISK_")}

@@ -23,7 +23,7 @@ from sysdisk.sandbox.child import Operator
 from sysdisk.sandbox.ecs_state import Instance
 from sysdisk.sandbox.envtest import EnvtestError
 from sysdisk.sandbox.guide import PASSWORD, kubectl
-from sysdisk.sandbox.stage import TEAM, Stage, default_backend, secret, spec_manifest
+from sysdisk.sandbox.stage import LOGIN, TEAM, Stage, default_backend, secret, spec_manifest
 
 PATIENCE: Final = 120.0
 """Seconds until the story must have ended."""
@@ -71,7 +71,9 @@ async def _tell(stage: Stage, log_level: str, console: Console) -> int:
     async with stage:
         scenes = _scenes(stage)
         child = Operator(
-            stage.kubeconfig, stage.directory / "operator.log", arguments=("--log-level", log_level)
+            stage.kubeconfig,
+            stage.directory / "operator.log",
+            arguments=(*stage.operator_arguments, "--log-level", log_level),
         )
         await child.start()
         try:
@@ -79,7 +81,10 @@ async def _tell(stage: Stage, log_level: str, console: Console) -> int:
         finally:
             await child.stop()
         await _final_table(stage, console)
-        return _verdict(stage, scenes, console)
+        code = _verdict(stage, scenes, console)
+    for left in stage.left:
+        console.print(f"[red]Could not be removed:[/red] {left}")
+    return 1 if stage.left else code
 
 
 def _scenes(stage: Stage) -> list[Scene]:
@@ -106,7 +111,7 @@ def _scenes(stage: Stage) -> list[Scene]:
             {
                 "imageId": new,
                 "size": 80,
-                "login": {"passwordSecretRef": {"name": "web-2-login", "key": "password"}},
+                "login": {"passwordSecretRef": {"name": LOGIN, "key": "password"}},
             },
             "UpToDate",
             True,
@@ -141,7 +146,7 @@ def _scenes(stage: Stage) -> list[Scene]:
 
 async def _play(stage: Stage, scenes: list[Scene], child: Operator, console: Console) -> None:
     stage.cloud.faults.error("ReplaceSystemDisk", UNPAID, instance_id=scenes[3].vm.id)
-    await stage.ensure(SECRETS, TEAM, secret(TEAM, "web-2-login", password=PASSWORD))
+    await stage.ensure(SECRETS, TEAM, secret(TEAM, LOGIN, password=PASSWORD))
     console.print()
     for scene in scenes:
         console.print(f"  [bold]{scene.name}[/bold]  {scene.vm.id}  {scene.title}")

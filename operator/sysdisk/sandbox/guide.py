@@ -10,58 +10,79 @@ from typing import Any, Final
 
 import yaml
 
-from sysdisk.sandbox.stage import TEAM, Stage, secret, spec_manifest
+from sysdisk.sandbox.borrowed import labelled
+from sysdisk.sandbox.child import Operator
+from sysdisk.sandbox.stage import LOGIN, TEAM, Stage, secret, spec_manifest
 
 PASSWORD: Final = "Sandbox-2026"  # noqa: S105 - for a simulated machine
+
+SHOWN: Final = 5
+OFFERED: Final = ("ubuntu-24", "big", "arm-new", "windows-new")
 
 
 def write_manifests(stage: Stage) -> dict[str, Path]:
     """Write manifests for the seeded fleet into the sandbox's folder; return them by name."""
     images, vms = stage.seeded.images, stage.seeded.instances
     linux = [vm for vm in vms if vm.os_type == "linux" and vm.image_id == images["ubuntu-22"].id]
-    fresh, grown, refused = (linux[n % len(linux)] for n in range(3))
+    fresh, grown, refused, asked = (linux[n % len(linux)] for n in range(4))
     manifests: dict[str, list[dict[str, Any]]] = {
         "web-1": [spec_manifest("web-1", instanceId=fresh.id, imageId=images["ubuntu-24"].id)],
         "web-2": [
-            secret(TEAM, "web-2-login", password=PASSWORD),
+            secret(TEAM, LOGIN, password=PASSWORD),
             spec_manifest(
                 "web-2",
                 instanceId=grown.id,
                 imageId=images["ubuntu-24"].id,
                 size=80,
-                login={"passwordSecretRef": {"name": "web-2-login", "key": "password"}},
+                login={"passwordSecretRef": {"name": LOGIN, "key": "password"}},
             ),
         ],
         "refused": [
             spec_manifest("refused", instanceId=refused.id, imageId=images["with-data"].id)
         ],
+        "web-4": [
+            spec_manifest(
+                "web-4",
+                instanceId=asked.id,
+                imageId=images["ubuntu-24"].id,
+                approval="Manual",
+            )
+        ],
     }
     found = {}
     for name, documents in manifests.items():
         path = stage.directory / f"{name}.yaml"
-        path.write_text(yaml.safe_dump_all(documents, sort_keys=False))
+        text = yaml.safe_dump_all([labelled(each) for each in documents], sort_keys=False)
+        path.write_text(text)
         found[name] = path
     return found
 
 
 def kubectl() -> str:
     """Return how to call kubectl: from the path, else the one beside our own interpreter."""
-    beside = Path(sys.executable).with_name("kubectl")
-    if shutil.which("kubectl") is None and beside.exists():
+    return _command("kubectl")
+
+
+def _command(name: str) -> str:
+    beside = Path(sys.executable).with_name(name)
+    if shutil.which(name) is None and beside.exists():
         return str(beside)
-    return "kubectl"
+    return name
 
 
-def guide(stage: Stage, backend: str, manifests: dict[str, Path], log: Path | None) -> str:
+def guide(stage: Stage, manifests: dict[str, Path], operator: Operator | None) -> str:
     """Return the text that is printed when everything runs."""
-    k = kubectl()
+    k, s, url = kubectl(), _command("sysdisk"), stage.ecs.url
     path = {name: shlex.quote(str(where)) for name, where in manifests.items()}
-    operator = f"log in {log}" if log else "none: start your own with `sysdisk run`"
+    backend = stage.kube if stage.own else "your"
+    first = stage.seeded.instances[0].id
     return f"""
 A sandbox is running: {len(stage.seeded.instances)} simulated instances, {backend} Kubernetes API.
   Kubernetes   {stage.kubeconfig}
-  ECS          {stage.ecs.url}   (time runs {stage.time_scale:g} times as fast)
-  operator     {operator}
+  ECS          {url}   (time runs {stage.time_scale:g} times as fast)
+  operator     {_operator(stage, operator)}
+
+{_fleet(stage)}
 
 In another terminal:
 
@@ -76,8 +97,46 @@ In another terminal:
 3. One that is refused before anything is stopped, with its reason:
      {k} apply -f {path["refused"]}
      {k} -n {TEAM} describe sds refused
+4. One that waits for you: see what would be done, apply it, let it begin:
+     {s} plan -f {path["web-4"]}
+     {k} apply -f {path["web-4"]}
+     {s} approve -n {TEAM} web-4
+   A plan that failed after the stop is tried again only by `{s} retry -n {TEAM} NAME`.
 
-What the cloud did, as opposed to what it was asked:
-     curl -s {stage.ecs.url}/_control/effects
+What the cloud did, as opposed to what it was asked; and what there is:
+     curl -s {url}/_control/effects
+     curl -s {url}/_control/instances      (or images, requests, state)
+Lock a machine as ECS does; its spec shows it within 30 s:
+     curl -s {url}/_control/change -H 'Content-Type: application/json' \\
+       -d '{{"what": "lock", "instance_id": "{first}", "reason": "security"}}'
 
-Ctrl-C ends everything and removes it."""
+{_ending(stage)}"""
+
+
+def _operator(stage: Stage, operator: Operator | None) -> str:
+    if operator is None:
+        only = "" if stage.own else f" --namespace {TEAM}"
+        return f"none: start your own with `{_command('sysdisk')} run{only}`"
+    return (
+        f"PID {operator.pid}, log in {operator.log}\n"
+        "               Kill it when you like (kill -9): it is started again, and goes on."
+    )
+
+
+def _ending(stage: Stage) -> str:
+    if stage.own:
+        return "Ctrl-C ends everything and removes it."
+    return (
+        "Ctrl-C ends everything, and removes from your cluster what the sandbox made there:\n"
+        f"its namespaces with all that is in them, the account, every spec in {TEAM}, the CRDs."
+    )
+
+
+def _fleet(stage: Stage) -> str:
+    names = {image.id: name for name, image in stage.seeded.images.items()}
+    lines = ["Some of the instances, and images to give them:"]
+    for vm in stage.seeded.instances[:SHOWN]:
+        size = stage.cloud.disk_of(vm.id).size_gib
+        lines.append(f"  {vm.id}   {vm.name}   {names[vm.image_id]}, {size} GiB")
+    lines += [f"  {stage.seeded.images[name].id}   {name}" for name in OFFERED]
+    return "\n".join(lines)

@@ -1,15 +1,14 @@
 """Everything a sandbox stands on: a simulated cloud, a Kubernetes API, our kinds, an account.
 
 `Stage` holds no operator: the `sysdisk sandbox` command, the demo and the tests run one beside it,
-as the real process. It leaves nothing behind: one temporary folder, removed by `stop`.
+as the real process. It leaves nothing behind: `stop` removes its temporary folder, and what it made
+in a cluster that a kubeconfig names.
 """
 
 from __future__ import annotations
 
 import asyncio
 import base64
-import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -23,6 +22,7 @@ from sysdisk.kube.client import KubeClient
 from sysdisk.kube.connection import load
 from sysdisk.kube.errors import Conflict, KubeError
 from sysdisk.kube.resources import ACCOUNTS, NAMESPACES, SECRETS, SPECS, Resource
+from sysdisk.sandbox.borrowed import CRDS, Borrowed, NotFree, is_ours, labelled
 from sysdisk.sandbox.ecs_fleet import HOME, Seeded, seed_fleet
 from sysdisk.sandbox.ecs_model import Cloud
 from sysdisk.sandbox.ecs_server import EcsServer
@@ -31,22 +31,18 @@ from sysdisk.sandbox.envtest import Envtest, find_assets
 from sysdisk.sandbox.kube_builtin import complete
 from sysdisk.sandbox.kube_server import KubeServer
 from sysdisk.sandbox.kube_store import KubeStore
+from sysdisk.sandbox.scratch import Scratch
 
 EMBEDDED: Final = "embedded"
 ENVTEST: Final = "envtest"
 TEAM: Final = "shop"
 SYSTEM: Final = "sysdisk-system"
+KEYS: Final = "ecs-credentials"
+LOGIN: Final = "web-2-login"
+"""The Secrets that a sandbox makes: the keys of the account, a password of the guide."""
 ACCOUNT: Final = meta.DEFAULT_ACCOUNT
 PATIENCE: Final = 60.0
 """Seconds to wait for the API server to take up what was installed."""
-
-CRDS: Final = Resource(
-    "apiextensions.k8s.io",
-    "v1",
-    "customresourcedefinitions",
-    "CustomResourceDefinition",
-    namespaced=False,
-)
 
 
 def default_backend() -> str:
@@ -58,7 +54,8 @@ def default_backend() -> str:
 class Stage:
     """A sandbox without an operator. `kube` is `embedded`, `envtest` or a kubeconfig's path.
 
-    `account` is merged into the spec of EcsAccount `default`, top-level keys replacing.
+    `account` is merged into the spec of EcsAccount `default`, top-level keys replacing. After
+    `stop`, `left` says what could not be removed from somebody's cluster.
     """
 
     kube: str = EMBEDDED
@@ -69,7 +66,9 @@ class Stage:
     ecs_port: int = 0
     ecs: EcsServer = field(init=False)
     seeded: Seeded = field(init=False)
-    directory: Path = field(init=False)
+    left: list[str] = field(init=False, default_factory=list)
+    scratch: Scratch | None = field(init=False, default=None)
+    borrowed: Borrowed | None = field(init=False, default=None)
     kubeconfig: Path = field(init=False)
     client: KubeClient = field(init=False)
     server: KubeServer | None = field(init=False, default=None)
@@ -80,22 +79,45 @@ class Stage:
         """The cloud behind the simulator."""
         return self.ecs.cloud
 
+    @property
+    def directory(self) -> Path:
+        """Its temporary folder. Raises RuntimeError before `start`."""
+        if self.scratch is None:
+            raise RuntimeError("the sandbox is not started")
+        return self.scratch.path
+
+    @property
+    def own(self) -> bool:
+        """Whether the Kubernetes API is the sandbox's own."""
+        return self.kube in (EMBEDDED, ENVTEST)
+
+    @property
+    def operator_arguments(self) -> tuple[str, ...]:
+        """What `sysdisk run` is given here: drift shows soon, and others' namespaces are theirs."""
+        return ("--resync-interval", "30s", *(() if self.own else ("--namespace", TEAM)))
+
     async def start(self) -> None:
         """Start servers; install kinds, namespaces, keys, account. Raises KubeError, OSError."""
-        self.directory = Path(tempfile.mkdtemp(prefix="sysdisk-sandbox-"))
+        self.scratch = Scratch("sysdisk-sandbox-")
         try:
             self.ecs = EcsServer.at_scale(self.time_scale, timings=self.timings, port=self.ecs_port)
             self.seeded = seed_fleet(self.cloud, self.fleet, team=TEAM)
             await self.ecs.start()
             self.kubeconfig = await self._start_kube()
-            self.client = KubeClient(await load(str(self.kubeconfig)))
+            access = await load(str(self.kubeconfig))
+            self.client = KubeClient(access)
+            if not self.own:
+                await self._move_in(access.configuration.host)
             await self._install()
         except BaseException:
             await self.stop()
             raise
 
     async def stop(self) -> None:
-        """Stop the servers and remove what they left. May be called twice."""
+        """Stop the servers and remove what was made. May be called twice."""
+        if self.borrowed is not None:
+            self.left = await self.borrowed.move_out()
+            self.borrowed = None
         for name in ("client", "ecs"):
             part = getattr(self, name, None)
             if part is not None:
@@ -106,7 +128,8 @@ class Stage:
         if self.envtest is not None:
             await asyncio.to_thread(self.envtest.stop)
             self.envtest = None
-        shutil.rmtree(self.directory, ignore_errors=True)
+        if self.scratch is not None:
+            self.scratch.remove()
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -132,6 +155,12 @@ class Stage:
             return self.envtest.write_kubeconfig(path)
         return _absolute(self.kube)
 
+    async def _move_in(self, server: str) -> None:
+        secrets = ((SYSTEM, KEYS), (TEAM, LOGIN))
+        place = Borrowed(self.client, server, namespaces=(SYSTEM, TEAM), secrets=secrets)
+        await place.move_in()
+        self.borrowed = place
+
     async def _install(self) -> None:
         for crd in crds():
             await self.ensure(CRDS, None, crd)
@@ -143,7 +172,7 @@ class Stage:
         await self.ensure(
             SECRETS,
             SYSTEM,
-            secret(SYSTEM, "ecs-credentials", accessKeyId=key.id, accessKeySecret=key.secret),
+            secret(SYSTEM, KEYS, accessKeyId=key.id, accessKeySecret=key.secret),
         )
         await self.ensure(ACCOUNTS, None, self.account_manifest())
 
@@ -153,8 +182,8 @@ class Stage:
         manifest["spec"] = {
             "regionId": HOME,
             "endpoint": self.ecs.url,
-            "credentials": {"secretRef": {"namespace": SYSTEM, "name": "ecs-credentials"}},
-            "allowedNamespaces": {"names": [TEAM, "default"]},
+            "credentials": {"secretRef": {"namespace": SYSTEM, "name": KEYS}},
+            "allowedNamespaces": {"names": [TEAM, "default"] if self.own else [TEAM]},
             "allowedInstances": {"tags": {"team": TEAM}, "regions": [HOME]},
             **self.account,
         }
@@ -163,11 +192,26 @@ class Stage:
     async def ensure(
         self, resource: Resource, namespace: str | None, manifest: Mapping[str, Any]
     ) -> None:
-        """Create an object, or leave the one that is there as it is."""
+        """Create an object, or put it in the place of one that a sandbox made.
+
+        A namespace or a kind that is there stays as it is. Raises NotFree where another object
+        has the name that no sandbox made.
+        """
+        body = labelled(dict(manifest))
         try:
-            await self.client.create(resource, namespace, dict(manifest))
+            await self.client.create(resource, namespace, body)
         except Conflict:
-            return
+            name = body["metadata"]["name"]
+            there = await self.client.read(resource, namespace, name)
+            if there is None:
+                raise
+            if resource is NAMESPACES or (resource is CRDS and not is_ours(there)):
+                return
+            if not is_ours(there):
+                raise NotFree(f"{resource.kind} {name} is there, and no sandbox made it") from None
+            fence = {k: there["metadata"][k] for k in ("uid", "resourceVersion")}
+            body["metadata"] = {**body["metadata"], **fence}
+            await self.client.replace(resource, namespace, name, body)
 
     async def _served(self, resource: Resource) -> None:
         """Return when the API server lists `resource`: a new kind takes a moment."""
