@@ -210,20 +210,25 @@ async def test_a_refusal_after_the_stop_gives_the_machine_back_and_spends_the_pl
     assert len(tokens) == 2
 
 
-async def test_a_plan_that_asks_for_what_has_no_step_yet_begins_nothing(world: World) -> None:
-    window = {"schedule": "0 2 * * 6", "duration": "4h"}
-    wishes: list[tuple[dict[str, Any], str]] = [
-        ({"approval": "Manual"}, "approval"),
-        ({"maintenanceWindows": [window]}, "window"),
-        ({"backup": {"enabled": True}}, "backup"),
-    ]
-    account = world.name("strict")
-    await world.add_account(account, require={"approval": "Manual"})
-    wishes.append(({"accountRef": {"name": account}}, "approval"))
-    machines = [world.machine() for _ in wishes]
-    names = [await world.declare(m, **wish) for m, (wish, _) in zip(machines, wishes, strict=True)]
-    for name, machine, (_, word) in zip(names, machines, wishes, strict=True):
-        found = await world.until_not_ready(name, "NotYetSupported")
-        assert condition(found, "Stalled")["status"] == "True"
-        assert word in message(found).lower()
-        world.untouched(machine)
+async def test_a_plan_waits_for_its_approval_its_window_and_its_backup(world: World) -> None:
+    window = {"schedule": "0 0 29 2 *", "duration": "4h"}
+    approved, waiting, saved = world.machine(), world.machine(), world.machine()
+    manual = await world.declare(approved, approval="Manual")
+    later = await world.declare(waiting, maintenanceWindows=[window])
+    kept = await world.declare(saved, backup={"enabled": True, "retentionDays": 3})
+
+    asked = await world.until_not_ready(manual, "AwaitingApproval")
+    assert f"sysdisk approve {manual}" in message(asked)
+    world.untouched(approved)
+    await world.annotate(manual, approve=asked["status"]["plan"]["id"])
+    await world.until_ready(manual)
+    assert world.replacements(approved) == 1
+
+    told = await world.until_not_ready(later, "AwaitingWindow")
+    assert "-02-29T00:00:00Z" in message(told)
+    world.untouched(waiting)
+
+    (entry,) = (await world.until_ready(kept))["status"]["history"]
+    assert entry["snapshotId"].startswith("s-")
+    assert entry["oldDiskId"] != entry["newDiskId"]
+    assert world.replacements(saved) == 1
