@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from sysdisk.sandbox.sim_calls import Call, Meddler, peace
 from tests.support.world import PASSWORD, TEAM, World, run
 
+T = TypeVar("T")
+
+FULL: Final = os.environ.get("SIMULATE_FULL") == "1"
+"""Whether to play every case; else some are thinned out, and none of a kind is left out."""
 QUIET: Final = 11 * 60.0
 """Seconds after the end in which nothing may be written: two looks at rest and a listing."""
 
@@ -98,6 +103,18 @@ def calls_of(story: Story) -> tuple[Call, ...]:
 
     run(told)
     return tuple(found)
+
+
+def telling_calls(story: Story) -> tuple[Call, ...]:
+    """Return the calls to cut: the first of each verb, all writes, of other reads every fourth."""
+    calls = calls_of(story)
+    first = {call.verb: call.number for call in reversed(calls)}.values()
+    return tuple(c for c in calls if FULL or c.write or c.number in first or c.number % 4 == 0)
+
+
+def thinned(cases: Sequence[T], turn: int, every: int) -> Sequence[T]:
+    """Return every so-manieth case, from another one on in each `turn`; with `FULL` all."""
+    return cases if FULL else cases[turn % every :: every]
 
 
 def tell(story: Story, meddler: Meddler = peace, **settings: Any) -> World:

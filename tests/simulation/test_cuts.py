@@ -16,6 +16,7 @@ from tests.simulation.stories import (
     Story,
     calls_of,
     tell,
+    telling_calls,
 )
 
 CUTS = {
@@ -40,7 +41,7 @@ def _every_call() -> list[object]:
     return [
         pytest.param(story, call.number, id=f"{story}-{call.number}-{call.verb.replace(' ', '-')}")
         for story in STORIES
-        for call in calls_of(story)
+        for call in (calls_of if story in (REPLACEMENT, UNPAID) else telling_calls)(story)
     ]
 
 

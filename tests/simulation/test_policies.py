@@ -8,7 +8,7 @@ import pytest
 
 from sysdisk.kube.resources import ACCOUNTS
 from sysdisk.sandbox.sim_calls import Side
-from tests.simulation.stories import Story, calls_of, tell
+from tests.simulation.stories import Story, tell, telling_calls
 from tests.simulation.test_cuts import CUTS, Cut
 from tests.support.world import World, _served, run
 
@@ -59,7 +59,7 @@ APPROVAL: Final = Approved("approval", spec={"approval": "Manual"})
 def _every_call(story: Story) -> list[object]:
     return [
         pytest.param(call.number, id=f"{call.number}-{call.verb.replace(' ', '-')}")
-        for call in calls_of(story)
+        for call in telling_calls(story)
     ]
 
 

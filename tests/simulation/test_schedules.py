@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -22,6 +24,28 @@ def test_every_schedule_holds(first: int) -> None:
 
 def test_a_seed_gives_the_same_schedule_every_time() -> None:
     assert [schedule(seed) for seed in range(50)] == [schedule(seed) for seed in range(50)]
+
+
+def test_a_schedule_is_played_the_same_way_whatever_the_hashes_of_a_process() -> None:
+    ask = (
+        "from tests.simulation.schedule import played, schedule;"
+        "print(*played(schedule(4)).judge.chronicle, sep='\\n')"
+    )
+    told = [
+        subprocess.run(
+            [sys.executable, "-c", ask],
+            env={
+                **os.environ,
+                "PYTHONHASHSEED": hashes,
+                "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+            },
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for hashes in ("1", "2")
+    ]
+    assert told[0] == told[1] != ""
 
 
 def test_a_schedule_is_played_the_same_way_every_time() -> None:

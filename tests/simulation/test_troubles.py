@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from sysdisk.sandbox.sim_calls import Blow, Call, Kind, Side
 from tests.simulation.schedule import Schedule, played
-from tests.simulation.stories import REPLACEMENT, SECRET, UNPAID, Story, tell
+from tests.simulation.stories import REPLACEMENT, SECRET, UNPAID, Story, tell, thinned
 from tests.simulation.troubles import TURNS, Cut, Trouble, Turn
 from tests.support.world import World, run
 
@@ -33,16 +35,22 @@ def _with(*troubles: Trouble, until: float, operators: int = 1, password: bool =
     return played(Schedule(0, 1, password, operators, until, troubles), checked=True)
 
 
-@pytest.mark.parametrize("moment", MOMENTS)
-@pytest.mark.parametrize("name", sorted(TURNS))
+def _each(names: Sequence[str], moments: Sequence[str], every: int) -> list[tuple[str, str]]:
+    """Return all names, each at some of the moments, and all moments."""
+    return [(n, m) for turn, n in enumerate(names) for m in thinned(moments, turn, every)]
+
+
+@pytest.mark.parametrize(("name", "moment"), _each(sorted(TURNS), [*MOMENTS], every=3))
 def test_a_machine_is_given_back_whatever_happens_at_any_step(name: str, moment: str) -> None:
     password = name == "the login Secret is rotated"
     world = _with(Turn(MOMENTS[moment], name, 45.0), until=60.0, password=password)
     assert world.happened[name] == 1
 
 
-@pytest.mark.parametrize("moment", ["at-the-intent", "stopping", "replacing", "starting"])
-@pytest.mark.parametrize("name", LASTING)
+@pytest.mark.parametrize(
+    ("name", "moment"),
+    _each(LASTING, ["at-the-intent", "stopping", "replacing", "starting"], every=2),
+)
 def test_what_lasts_for_an_hour_is_waited_out(name: str, moment: str) -> None:
     world = _with(Turn(MOMENTS[moment], name, AN_HOUR), until=AN_HOUR + 10.0)
     assert world.happened[name] == 1
@@ -125,6 +133,13 @@ def test_an_outcome_that_stays_unknown_for_over_an_hour_is_found_out(
         pytest.param(
             (Cut("StopInstance", 1, "before", Blow(Kind.LATE, 30.0)),),
             id="a stop that nobody waits for any more comes true after the end",
+        ),
+        pytest.param(
+            (
+                Cut("StopInstance", 1, "before", Blow(Kind.LATE, 55.0)),
+                Turn(1.0, "an operator is killed"),
+            ),
+            id="a stop comes true late, and who sent it is gone",
         ),
         pytest.param(
             (

@@ -20,9 +20,10 @@ def _written(world: World) -> Counter[str]:
 
 
 @pytest.mark.parametrize(
-    "troubles",
+    ("operators", "troubles"),
     [
         pytest.param(
+            1,
             (
                 Turn(2.2, "a second operator", 77.4),
                 Turn(32.2, "the instances are revoked", 5.7),
@@ -31,13 +32,16 @@ def _written(world: World) -> Counter[str]:
             id="one has checked the access key before it was wrong, the other after",
         ),
         pytest.param(
+            2,
             (Cut("GetCallerIdentity", 2, "after", Blow(Kind.LOST)),),
             id="one of them got no answer to its first question",
         ),
     ],
 )
-def test_two_operators_that_disagree_do_not_write_by_turns(troubles: tuple[Trouble, ...]) -> None:
-    world = played(Schedule(0, 1, False, 2, 90.0, troubles), checked=True)
+def test_two_operators_that_disagree_do_not_write_by_turns(
+    operators: int, troubles: tuple[Trouble, ...]
+) -> None:
+    world = played(Schedule(0, 1, False, operators, 90.0, troubles), checked=True)
     for verb, times in _written(world).items():
         assert times <= WRITES_AT_MOST, world.judge.told(f"{times} writes: {verb}")
     assert world.is_ready()
