@@ -29,7 +29,7 @@ from tests.support.operator_process import GLANCE, OperatorProcess
 TIME_SCALE: Final = 30.0
 """A machine takes 1.3 s of ours to stop, be replaced and start."""
 
-PATIENCE: Final = 45.0
+PATIENCE: Final = 120.0
 RESYNC: Final = "2s"
 """How often the shared operator looks at machines at rest: changes out of band are seen by that."""
 

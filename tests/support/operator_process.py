@@ -20,7 +20,7 @@ from typing import Any, Final, Self
 import aiohttp
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-PATIENCE: Final = 60.0
+PATIENCE: Final = 120.0
 GLANCE: Final = 0.03
 """Seconds between two looks at what is waited for."""
 
