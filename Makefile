@@ -12,7 +12,7 @@ SEEDS ?= 2000
 export PYTHONDONTWRITEBYTECODE ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo sandbox test lint generate simulate explore bench lock clean
+.PHONY: help demo sandbox test chaos lint generate simulate explore bench lock clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,8 +24,11 @@ sandbox: $(READY) ## start a sandbox to play in; Ctrl-C ends it
 	@$(BIN)/sysdisk sandbox
 
 test: $(READY) ## all tests; what needs a real kube-apiserver is skipped without one, visibly
-	$(PYTEST) -n $(WORKERS) --dist loadgroup --durations=15 --ignore=tests/core
+	$(PYTEST) -n $(WORKERS) --dist loadgroup --durations=15 --ignore=tests/core --ignore=tests/chaos
 	$(PYTEST) -n $(WORKERS) --dist loadgroup tests/core $(EVERY_BRANCH)
+
+chaos: $(READY) ## kill, freeze, double and starve the real process, on a machine that is quiet
+	$(PYTEST) tests/chaos
 
 EVERY_BRANCH := --cov=sysdisk.core --cov-branch --cov-report=term-missing:skip-covered \
 	--cov-fail-under=100
