@@ -76,10 +76,12 @@ def test_a_replacement_ends_ready_settled_and_in_the_history() -> None:
         (replaced("Running", system_disks=(disk(NEW_DISK, size=50),)), "size 50 GiB instead"),
         (replaced("Running", system_disks=(disk("d-9"),)), "disk d-9 instead of d-2"),
         (replaced("Running", data_disk_ids=frozenset()), "data disk d-data is not attached"),
+        (replaced("Running", addresses=("10.0.0.2", "1.2.3.4")), "IP address 10.0.0.1 is gone"),
     ],
 )
 def test_what_is_not_as_planned_is_told_and_holds_nothing_back(world: Observed, says: str) -> None:
-    decision = ended(under_way(Step.START), world, at(9))
+    begun = under_way(Step.START, world=seen(addresses=("10.0.0.1", "1.2.3.4")))
+    decision = ended(begun, world, at(9))
     entry = decision.status.history[-1]
     assert entry.result == "ReplacedWithDifferences"
     assert says in (entry.message or "")

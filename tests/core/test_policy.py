@@ -21,12 +21,15 @@ from sysdisk.core.model import (
     DropApproval,
     Nothing,
     RemoveFinalizer,
+    ReplaceSystemDisk,
+    StartInstance,
     StopInstance,
     Subject,
 )
 
 # NOW is Sunday, 2026-03-01, 12:00 UTC.
 NOON = {"schedule": "0 12 * * *", "duration": "2h"}
+LATER = {"schedule": "0 13 * * *", "duration": "4h"}
 NIGHT = {"schedule": "0 2 * * *", "duration": "2h"}
 SHORT = {"schedule": "0 12 * * *", "duration": "5m"}
 WRONG = {"schedule": "0 25 * * *", "duration": "2h"}
@@ -216,7 +219,28 @@ def test_a_wrong_window_is_told_with_the_place_where_it_is_written(
     policies = {name: kind(maintenance_windows=(window,)) for name, kind in more.items()}
     decision = decide(replace(subject(**fields), **policies), seen(), NOW)
     assert decision.reason is Reason.INVALID_SPEC
-    assert f"Correct it in {where}." in ready(decision)[2]
+    assert f"{where}[0]: schedule" in ready(decision)[2]
+
+
+@pytest.mark.parametrize(
+    ("own", "required", "hour", "reason"),
+    [
+        ([NOON], NOON, 0, None),
+        ([], NOON, 0, None),
+        ([NIGHT], NOON, 0, Reason.WINDOW_TOO_SHORT),
+        ([NOON], NIGHT, 0, Reason.WINDOW_TOO_SHORT),
+        ([NOON], LATER, 0, Reason.AWAITING_WINDOW),
+        ([NOON], LATER, 1, None),
+    ],
+)
+def test_a_required_window_narrows_those_of_the_spec_and_never_takes_their_place(
+    own: list[dict[str, str]], required: dict[str, str], hour: float, reason: Reason | None
+) -> None:
+    must = Require(maintenance_windows=(MaintenanceWindow.from_api(required),))
+    given = replace(subject(maintenanceWindows=own), require=must)
+    decision = decide(given, seen(), at(hours=hour))
+    assert isinstance(decision.action, AddFinalizer) is (reason is None)
+    assert reason is None or decision.reason is reason
 
 
 def test_an_approval_is_asked_for_before_the_window_opens() -> None:
@@ -240,3 +264,12 @@ def test_an_operation_that_has_begun_is_not_held_by_the_end_of_its_window() -> N
     decision = decide(begun, seen("Stopped"), at(hours=2, minutes=1))
     assert not isinstance(decision.action, RemoveFinalizer)
     assert decision.status.operation is not None
+
+
+def test_nothing_is_replaced_after_the_end_of_the_window_and_the_machine_is_given_back() -> None:
+    begun, _ = opened(subject(maintenanceWindows=[NOON]), seen())
+    last = decide(begun, seen("Stopped"), at(hours=2, seconds=-1))
+    assert operation(last).give_back_by == at(hours=2)
+    assert isinstance(last.action, ReplaceSystemDisk)
+    for late in (at(hours=2), at(hours=2, minutes=30)):
+        assert isinstance(decide(begun, seen("Stopped"), late).action, StartInstance)

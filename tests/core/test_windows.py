@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sysdisk.api.policy import MaintenanceWindow
+from sysdisk.api.policy import CRON, MaintenanceWindow
 from sysdisk.api.status import HistoryEntry, Step
 from sysdisk.core.windows import (
     DEFAULT_BACKUP,
@@ -22,6 +23,7 @@ from sysdisk.core.windows import (
     faults,
     fits,
     opening,
+    read,
     time_needed,
     too_short_text,
 )
@@ -53,36 +55,62 @@ def utc(day: str, clock: str = "00:00") -> datetime:
 def test_a_window_is_open_from_its_opening_until_just_before_its_end(
     now: datetime, found: Open | Closed
 ) -> None:
-    assert opening([window(WEEKLY, 4)], now) == found
+    assert opening([[window(WEEKLY, 4)]], now) == found
 
 
 def test_a_window_over_midnight_is_open_on_both_days() -> None:
     late = [window("0 23 * * *", 2)]
     ends = Open(utc("2026-03-08", "01:00"))
-    assert opening(late, utc("2026-03-07", "23:30")) == ends
-    assert opening(late, utc("2026-03-08", "00:30")) == ends
+    assert opening([late], utc("2026-03-07", "23:30")) == ends
+    assert opening([late], utc("2026-03-08", "00:30")) == ends
 
 
 def test_a_week_long_window_is_open_to_its_last_second() -> None:
     long = [window("0 0 1 * *", 168)]
-    assert opening(long, utc("2026-03-07", "23:59")) == Open(utc("2026-03-08"))
-    assert opening(long, utc("2026-03-08")) == Closed(utc("2026-04-01"))
+    assert opening([long], utc("2026-03-07", "23:59")) == Open(utc("2026-03-08"))
+    assert opening([long], utc("2026-03-08")) == Closed(utc("2026-04-01"))
+
+
+@pytest.mark.parametrize(
+    ("now", "found"),
+    [
+        (utc("2026-03-06", "23:00"), Closed(utc("2026-03-07", "02:00"))),
+        (utc("2026-03-07", "02:00"), Open(utc("2026-03-07", "04:00"))),
+        (utc("2026-03-07", "05:00"), Closed(utc("2026-03-14", "02:00"))),
+    ],
+)
+def test_a_calendar_is_open_while_each_of_its_lists_is(now: datetime, found: Open | Closed) -> None:
+    nights = [window("0 22 * * *", 6)]
+    assert opening([[window(WEEKLY, 4)], nights], now) == found
+    assert opening([nights, [window(WEEKLY, 4)]], now) == found
+
+
+def test_lists_that_are_never_open_together_never_hold_any_work() -> None:
+    apart = [[window(WEEKLY, 4)], [window("0 12 * * *", 1)]]
+    assert opening(apart, utc("2026-03-07")) == Closed(None)
+    assert fits(apart, utc("2026-03-07"), MINUTE) == TooShort(timedelta(0))
+
+
+def test_work_has_to_fit_into_what_the_lists_have_in_common() -> None:
+    both = [[window(WEEKLY, 4)], [window("0 4 * * *", 1)]]
+    assert fits(both, utc("2026-03-06"), HOUR) == Waits(utc("2026-03-07", "04:00"))
+    assert fits(both, utc("2026-03-06"), 2 * HOUR) == TooShort(HOUR)
 
 
 def test_windows_that_overlap_or_touch_are_one_opening() -> None:
     pair = [window("0 2 * * *", 2), window("0 3 * * *", 2), window("0 5 * * *", 1)]
-    assert opening(pair, utc("2026-03-07", "02:30")) == Open(utc("2026-03-07", "06:00"))
+    assert opening([pair], utc("2026-03-07", "02:30")) == Open(utc("2026-03-07", "06:00"))
 
 
 def test_a_window_within_a_longer_one_does_not_end_it() -> None:
     pair = [window("0 2 * * *", 6), window("0 3 * * *", 1)]
-    assert opening(pair, utc("2026-03-07", "03:30")) == Open(utc("2026-03-07", "08:00"))
+    assert opening([pair], utc("2026-03-07", "03:30")) == Open(utc("2026-03-07", "08:00"))
 
 
 def test_a_schedule_is_read_in_its_own_zone() -> None:
     # 02:00 in Shanghai is 18:00 UTC of the day before.
     shanghai = [window("0 2 * * 6", 4, "Asia/Shanghai")]
-    assert opening(shanghai, utc("2026-03-06", "19:00")) == Open(utc("2026-03-06", "22:00"))
+    assert opening([shanghai], utc("2026-03-06", "19:00")) == Open(utc("2026-03-06", "22:00"))
 
 
 # -- daylight saving: Berlin jumps 02:00 -> 03:00 on 2026-03-29, goes back 03:00 -> 02:00 on 10-25
@@ -91,37 +119,37 @@ def test_a_schedule_is_read_in_its_own_zone() -> None:
 def test_a_fixed_time_in_the_missing_hour_opens_at_the_jump() -> None:
     berlin = [window("30 2 * * *", 1, "Europe/Berlin")]
     jump = utc("2026-03-29", "01:00")
-    assert opening(berlin, jump - MINUTE) == Closed(jump)
-    assert opening(berlin, jump) == Open(jump + HOUR)
-    assert opening(berlin, jump + HOUR) == Closed(utc("2026-03-30", "00:30"))
+    assert opening([berlin], jump - MINUTE) == Closed(jump)
+    assert opening([berlin], jump) == Open(jump + HOUR)
+    assert opening([berlin], jump + HOUR) == Closed(utc("2026-03-30", "00:30"))
 
 
 def test_a_fixed_time_in_the_doubled_hour_opens_once_the_first_time() -> None:
     berlin = [window("30 2 * * *", 0.5, "Europe/Berlin")]
     first = utc("2026-10-25", "00:30")
-    assert opening(berlin, first) == Open(first + HOUR / 2)
-    assert opening(berlin, first + HOUR) == Closed(utc("2026-10-26", "01:30"))
+    assert opening([berlin], first) == Open(first + HOUR / 2)
+    assert opening([berlin], first + HOUR) == Closed(utc("2026-10-26", "01:30"))
 
 
 def test_in_the_second_turn_of_the_doubled_hour_the_next_opening_is_in_the_future() -> None:
     berlin = [window("50 2 * * *", 0.5, "Europe/Berlin")]
     now = utc("2026-10-25", "01:45")  # 02:45 for the second time
-    assert opening(berlin, now) == Closed(utc("2026-10-26", "01:50"))
+    assert opening([berlin], now) == Closed(utc("2026-10-26", "01:50"))
 
 
 def test_an_hourly_window_opens_in_both_turns_of_the_doubled_hour() -> None:
     berlin = [window("30 * * * *", 0.25, "Europe/Berlin")]
-    assert opening(berlin, utc("2026-10-25", "00:35")) == Open(utc("2026-10-25", "00:45"))
-    assert opening(berlin, utc("2026-10-25", "01:35")) == Open(utc("2026-10-25", "01:45"))
+    assert opening([berlin], utc("2026-10-25", "00:35")) == Open(utc("2026-10-25", "00:45"))
+    assert opening([berlin], utc("2026-10-25", "01:35")) == Open(utc("2026-10-25", "01:45"))
 
 
 @pytest.mark.parametrize("day", ["2026-03-29", "2026-10-25"])
 def test_a_window_over_the_change_of_clocks_is_as_long_as_it_says(day: str) -> None:
     berlin = [window("0 1 * * *", 4, "Europe/Berlin")]
-    opened = opening(berlin, utc(day) - 2 * HOUR)
+    opened = opening([berlin], utc(day) - 2 * HOUR)
     assert isinstance(opened, Closed)
     assert opened.next_open is not None
-    assert opening(berlin, opened.next_open) == Open(opened.next_open + 4 * HOUR)
+    assert opening([berlin], opened.next_open) == Open(opened.next_open + 4 * HOUR)
 
 
 # -- does it fit? -----------------------------------------------------------------------------
@@ -129,9 +157,9 @@ def test_a_window_over_the_change_of_clocks_is_as_long_as_it_says(day: str) -> N
 
 def test_work_begins_only_where_it_can_also_end() -> None:
     weekly, need = [window(WEEKLY, 4)], HOUR
-    assert fits(weekly, utc("2026-03-07", "05:00"), need) == Fits(utc("2026-03-07", "06:00"))
-    assert fits(weekly, utc("2026-03-07", "05:01"), need) == Waits(utc("2026-03-14", "02:00"))
-    assert fits(weekly, utc("2026-03-07", "01:00"), need) == Waits(utc("2026-03-07", "02:00"))
+    assert fits([weekly], utc("2026-03-07", "05:00"), need) == Fits(utc("2026-03-07", "06:00"))
+    assert fits([weekly], utc("2026-03-07", "05:01"), need) == Waits(utc("2026-03-14", "02:00"))
+    assert fits([weekly], utc("2026-03-07", "01:00"), need) == Waits(utc("2026-03-07", "02:00"))
 
 
 def test_without_windows_any_time_will_do() -> None:
@@ -140,11 +168,11 @@ def test_without_windows_any_time_will_do() -> None:
 
 def test_openings_that_are_too_short_are_passed_over() -> None:
     two = [window("0 2 * * *", 0.5), window(WEEKLY, 4)]
-    assert fits(two, utc("2026-03-02"), HOUR) == Waits(utc("2026-03-07", "02:00"))
+    assert fits([two], utc("2026-03-02"), HOUR) == Waits(utc("2026-03-07", "02:00"))
 
 
 def test_a_window_that_can_never_hold_the_work_is_told_with_its_length() -> None:
-    found = fits([window(WEEKLY, 0.5)], utc("2026-03-07", "02:00"), HOUR)
+    found = fits([[window(WEEKLY, 0.5)]], utc("2026-03-07", "02:00"), HOUR)
     assert found == TooShort(HOUR / 2)
     text = too_short_text(found, HOUR)
     assert "1h" in text
@@ -152,13 +180,13 @@ def test_a_window_that_can_never_hold_the_work_is_told_with_its_length() -> None
 
 
 def test_short_windows_that_touch_hold_long_work() -> None:
-    assert isinstance(fits([window("0 * * * *", 1)], utc("2026-03-07"), 20 * HOUR), Fits)
+    assert isinstance(fits([[window("0 * * * *", 1)]], utc("2026-03-07"), 20 * HOUR), Fits)
 
 
 def test_a_window_that_never_opens_is_told() -> None:
     never = [window("0 0 */29 2 MON#5", 4)]  # the 1st is no fifth Monday, and there is no 30th
-    assert opening(never, utc("2026-03-07")) == Closed(None)
-    found = fits(never, utc("2026-03-07"), HOUR)
+    assert opening([never], utc("2026-03-07")) == Closed(None)
+    found = fits([never], utc("2026-03-07"), HOUR)
     assert found == TooShort(timedelta(0))
     assert "ever opens" in too_short_text(found, HOUR)
 
@@ -187,7 +215,7 @@ def test_nonsense_is_told_by_field(schedule: str, zone: str | None, names: str) 
     assert text.startswith("maintenanceWindows[0]: ")
     assert names in text
     with pytest.raises(WindowError, match=r"is not|five fields"):
-        opening([bad], utc("2026-03-07"))
+        opening([[bad]], utc("2026-03-07"))
 
 
 def test_every_bad_window_is_told_at_once() -> None:
@@ -253,14 +281,14 @@ TIMES = st.integers(0, 365 * 86400).map(lambda s: utc("2026-01-01") + timedelta(
 def test_what_opens_next_is_closed_before_and_open_then(
     windows: list[MaintenanceWindow], now: datetime
 ) -> None:
-    found = opening(windows, now)
+    found = opening([windows], now)
     if isinstance(found, Open):
         assert found.until > now
         return
     assert found.next_open is not None
     assert found.next_open > now
-    assert isinstance(opening(windows, found.next_open), Open)
-    assert isinstance(opening(windows, found.next_open - timedelta(seconds=1)), Closed)
+    assert isinstance(opening([windows], found.next_open), Open)
+    assert isinstance(opening([windows], found.next_open - timedelta(seconds=1)), Closed)
 
 
 @settings(deadline=None)
@@ -268,12 +296,57 @@ def test_what_opens_next_is_closed_before_and_open_then(
 def test_work_that_may_begin_is_inside_an_opening_to_its_end(
     windows: list[MaintenanceWindow], now: datetime, need: timedelta
 ) -> None:
-    found = fits(windows, now, need)
+    found = fits([windows], now, need)
     begins = found.opens if isinstance(found, Waits) else now
     if isinstance(found, TooShort):
         assert found.longest < need
         return
     assert begins >= now
     for share in (0, 0.3, 0.7):
-        assert isinstance(opening(windows, begins + share * need), Open)
-    assert isinstance(opening(windows, begins + need - timedelta(seconds=1)), Open)
+        assert isinstance(opening([windows], begins + share * need), Open)
+    assert isinstance(opening([windows], begins + need - timedelta(seconds=1)), Open)
+
+
+_VALUE = st.one_of(
+    st.integers(0, 61).map(str), st.sampled_from(["*", "mon", "Jan", "L", "6L", "7#2"])
+)
+_ITEM = st.one_of(
+    _VALUE,
+    st.tuples(_VALUE, _VALUE).map("-".join),
+    st.tuples(_VALUE, st.integers(0, 9).map(str)).map("/".join),
+)
+_FIELD = st.lists(_ITEM, min_size=1, max_size=2).map(",".join)
+
+
+@given(
+    st.one_of(st.lists(_FIELD, min_size=5, max_size=5), st.lists(_VALUE, min_size=5, max_size=5))
+)
+def test_what_is_refused_at_apply_could_not_be_read_anyway(fields: list[str]) -> None:
+    given_up = not re.search(CRON, " ".join(fields))
+    try:
+        read(window(" ".join(fields), 1))
+    except WindowError:
+        return
+    assert not given_up
+
+
+@pytest.mark.parametrize(
+    "schedule", ["60 2 * * *", "0 24 * * *", "0 2 0 * *", "0 2 32 * *", "0 2 * 13 *", "0 2 * * 8"]
+)
+def test_a_value_out_of_its_range_is_refused_at_apply(schedule: str) -> None:
+    assert not re.search(CRON, schedule)
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        "*/15 2-4 * * MON-FRI",
+        "0 02 1,15 jan-mar *",
+        "59 23 31 12 7",
+        "0 2 LW * *",
+        "0 2 * * 6#1,5L",
+    ],
+)
+def test_every_way_to_write_a_schedule_is_taken_at_apply_and_read(schedule: str) -> None:
+    assert re.search(CRON, schedule)
+    assert read(window(schedule, 1)).schedule == schedule

@@ -411,7 +411,7 @@ def test_a_backup_falls_back_field_by_field_and_is_raised(
         (None, None, None, ()),
         (None, (WINDOW,), None, (WINDOW,)),
         ([], (WINDOW,), None, ()),
-        ([], None, (OTHER,), (OTHER,)),
+        ([], None, (OTHER,), ()),
     ],
 )
 def test_windows_are_the_specs_else_the_accounts_and_required_ones_hold(
@@ -423,6 +423,7 @@ def test_windows_are_the_specs_else_the_accounts_and_required_ones_hold(
         require=Require(maintenance_windows=required),
     )
     assert effective(what).maintenance_windows == holds
+    assert effective(what).required_windows == (required or ())
 
 
 # -- rules and limits -----------------------------------------------------------------------------

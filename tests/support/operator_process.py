@@ -51,6 +51,7 @@ class OperatorProcess:
         self._environment = {
             **{k: v for k, v in os.environ.items() if not k.startswith("SYSDISK_")},
             "PYTHONPATH": str(ROOT / "operator"),
+            "TMPDIR": str(directory),  # its client's key files stay behind when it is killed
             **(environment or {}),
         }
         self._process: asyncio.subprocess.Process | None = None

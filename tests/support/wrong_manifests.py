@@ -187,6 +187,12 @@ WRONG_SPECS: tuple[WrongManifest, ...] = (
         "cron expression of five fields",
     ),
     _spec(
+        "cron of an hour that there is not",
+        _window(schedule="0 25 * * *"),
+        "spec.maintenanceWindows[0].schedule",
+        "hour 0-23",
+    ),
+    _spec(
         "cron by name",
         _window(schedule="@midnight"),
         "spec.maintenanceWindows[0].schedule",

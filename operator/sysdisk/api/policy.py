@@ -28,7 +28,32 @@ class Backup(ApiModel):
     ] = None
 
 
-_CRON = r"^[0-9A-Za-z*/,#?-]+( +[0-9A-Za-z*/,#?-]+){4}$"
+_DAYS = "SUN|MON|TUE|WED|THU|FRI|SAT"
+_MONTHS = "JAN|FEB|MAR|APR|MAY|JUN|JUL|AUG|SEP|OCT|NOV|DEC"
+
+
+def _cron_field(value: str, *others: str) -> str:
+    """Return the pattern of a list of values, ranges and steps, and of `others`."""
+    ranged = f"([*]|({value})(-({value}))?)(/0*[1-9][0-9]*)?"
+    item = "|".join((ranged, *others))
+    return f"({item})(,({item}))*"
+
+
+CRON = (
+    "(?i)^"
+    + " +".join(
+        (
+            _cron_field("0*[0-5]?[0-9]"),
+            _cron_field("0*(1?[0-9]|2[0-3])"),
+            _cron_field("0*([1-9]|[12][0-9]|3[01])", "LW?"),
+            _cron_field(f"0*([1-9]|1[0-2])|{_MONTHS}"),
+            _cron_field(f"0*[0-7]|{_DAYS}", "0*[0-7]L", f"(0*[0-7]|{_DAYS})#0*[1-5]"),
+        )
+    )
+    + "$"
+)
+"""What cronsim reads, but for a range that runs backwards."""
+
 _ZONE = r"^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+){0,3}$"
 
 Cron = Annotated[str, text(128, least=9)]
@@ -43,9 +68,9 @@ class MaintenanceWindow(ApiModel):
         described(
             "When the window opens: a cron expression of five fields, such as `0 2 * * 6`.",
             rule(
-                f"self.matches('{_CRON}')",
-                "schedule must be a cron expression of five fields (minute, hour, day of month, "
-                "month, day of week), such as 0 2 * * 6",
+                f"self.matches('{CRON}')",
+                "schedule must be a cron expression of five fields (minute 0-59, hour 0-23, day of "
+                "month 1-31, month 1-12, day of week 0-7), such as 0 2 * * 6",
             ),
         ),
     ]

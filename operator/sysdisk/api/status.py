@@ -128,6 +128,14 @@ class PlanPolicy(ApiModel):
         first(WINDOWS_LIMIT),
         described("Windows to begin in; none: any time.", maxItems=WINDOWS_LIMIT),
     ] = ()
+    required_windows: Annotated[
+        tuple[MaintenanceWindow, ...],
+        first(WINDOWS_LIMIT),
+        described(
+            "Windows of the account, of which one must be open as well; none: any time.",
+            maxItems=WINDOWS_LIMIT,
+        ),
+    ] = ()
 
 
 class Plan(ApiModel):
@@ -274,6 +282,9 @@ class Operation(ApiModel):
     data_disk_ids: Annotated[
         Words, first(64), described("Data disks when the operation began.", maxItems=64)
     ] = ()
+    addresses: Annotated[
+        Words, first(64), described("IP addresses when the operation began.", maxItems=64)
+    ] = ()
     from_image_id: Annotated[Word | None, described("Image before the replacement.")] = None
     from_size: Annotated[
         int | None, described("Size before the replacement, in GiB.", minimum=0)
@@ -302,6 +313,10 @@ class Operation(ApiModel):
     give_back_by: Annotated[
         Time | None,
         described("When the machine is started again if ECS has not accepted by then."),
+    ] = None
+    window_ends_at: Annotated[
+        Time | None,
+        described("End of the maintenance window it was begun in: later, nothing is replaced."),
     ] = None
     outcome: Annotated[
         Outcome | None, described("What is known of the ReplaceSystemDisk that was sent.")

@@ -10,6 +10,7 @@ import typer
 from sysdisk.api.durations import format_duration, format_time
 
 if TYPE_CHECKING:
+    from sysdisk.api.policy import MaintenanceWindow
     from sysdisk.api.status import Plan, PlanPolicy, SystemDiskSpecStatus
 
 _COLOURS: Final = {
@@ -58,6 +59,11 @@ def _plan_lines(plan: Plan) -> Iterator[str]:
         yield f"  an approval lapses at {format_time(plan.expires_at)}"
 
 
+def _window_text(window: MaintenanceWindow) -> str:
+    zone = window.time_zone or "UTC"
+    return f"{window.schedule} {zone} for {format_duration(window.duration)}"
+
+
 def policy_text(policy: PlanPolicy) -> str:
     """Return the policy in one line."""
     parts = [f"approval {policy.approval or 'Automatic'}"]
@@ -65,9 +71,8 @@ def policy_text(policy: PlanPolicy) -> str:
         parts.append(f"backup kept {policy.backup.retention_days or 'for ever'} days")
     else:
         parts.append("no backup")
-    for window in policy.maintenance_windows:
-        zone = window.time_zone or "UTC"
-        parts.append(f"window {window.schedule} {zone} for {format_duration(window.duration)}")
-    if not policy.maintenance_windows:
+    parts += [f"window {_window_text(window)}" for window in policy.maintenance_windows]
+    parts += [f"required window {_window_text(window)}" for window in policy.required_windows]
+    if not (policy.maintenance_windows or policy.required_windows):
         parts.append("at any time")
     return ", ".join(parts)

@@ -9,7 +9,7 @@ snapshot and the stop is lost, which the plan says.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
 from sysdisk.api.durations import format_time
@@ -47,16 +47,14 @@ class GoOn:
     """The backup is there, or there is nothing to save."""
 
 
-def opened(
-    op: Operation, instance_id: str, policy: PlanPolicy, closes: datetime | None
-) -> Operation:
-    """Return `op` at its first step, the backup, with its token; `closes`: the window's end."""
+def opened(op: Operation, instance_id: str, policy: PlanPolicy) -> Operation:
+    """Return `op` at its first step, the backup, with its token."""
     begun = format_time(op.started_at)
     return op.replace(
         step=Step.BACKUP,
         snapshot_token=snapshot_token(instance_id, op.old_disk_id, op.plan_id, begun),
         backup_days=policy.backup.retention_days if policy.backup else None,
-        backup_by=closes or op.started_at + COUNTS_FOR,
+        backup_by=op.window_ends_at or op.started_at + COUNTS_FOR,
         give_back_by=None,
     )
 

@@ -22,9 +22,9 @@ from sysdisk.core.model import (
     Subject,
 )
 from sysdisk.core.orders import ORDERS
-from sysdisk.core.policy import effective, wants_backup
+from sysdisk.core.policy import calendar, effective, wants_backup
 from sysdisk.core.tokens import client_token
-from sysdisk.core.under_way import replace_text, stop_text
+from sysdisk.core.under_way import accept_by, replace_text, stop_text
 from sysdisk.core.verdict import verdict
 from sysdisk.core.world import Power
 
@@ -72,10 +72,7 @@ def _order_stands(subject: Subject) -> bool:
 
 def _back_up(due: Due, op: Operation) -> Decision:
     """Open the operation with its backup: the machine is not touched before that is finished."""
-    policy = effective(due.subject)
-    found = windows.fits(policy.maintenance_windows, due.now, timedelta(0))
-    closes = found.until if isinstance(found, windows.Fits) else None
-    op = backup.opened(op, due.instance.instance_id, policy, closes)
+    op = backup.opened(op, due.instance.instance_id, effective(due.subject))
     return _intent(due, op, backup.request(op, due.subject.key), Reason.BACKING_UP, backup.text(op))
 
 
@@ -96,6 +93,8 @@ def _intent(due: Due, op: Operation, action: Action, reason: Reason, message: st
 def _operation(due: Due) -> Operation:
     """Return the frozen operation, with its first write counted."""
     running = due.instance.power is Power.RUNNING
+    inside = windows.fits(calendar(effective(due.subject)), due.now, timedelta(0))
+    closes = inside.until if isinstance(inside, windows.Fits) else None
     used = [e.attempt or 1 for e in due.subject.status.history if e.plan_id == due.plan.id]
     attempt = max(used, default=0) + 1
     inputs, secret = due.inputs, due.observed.secret
@@ -118,6 +117,7 @@ def _operation(due: Due) -> Operation:
         approved_by=_approver(due),
         was_running=running,
         data_disk_ids=tuple(sorted(due.observed.data_disk_ids or ())),
+        addresses=due.instance.addresses,
         from_image_id=due.instance.image_id,
         from_size=due.disk.size,
         auto_snapshot_policy_id=due.disk.auto_snapshot_policy_id or None,
@@ -125,7 +125,8 @@ def _operation(due: Due) -> Operation:
         step_at=due.now,
         last_try_at=due.now,
         outcome=Outcome.UNKNOWN,
-        give_back_by=None if running else due.now + inputs.give_back_after,
+        window_ends_at=closes,
+        give_back_by=None if running else accept_by(inputs, closes, due.now),
     )
 
 

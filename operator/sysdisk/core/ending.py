@@ -121,6 +121,8 @@ def _differences(op: Operation, observed: Observed | None) -> tuple[str, ...]:
     if observed.data_disk_ids is not None:
         lost = set(op.data_disk_ids) - observed.data_disk_ids
         found.extend(f"data disk {disk_id} is not attached any more" for disk_id in sorted(lost))
+    gone = [address for address in op.addresses if address not in instance.addresses]
+    found.extend(f"IP address {address} is gone" for address in gone)
     return tuple(found)
 
 

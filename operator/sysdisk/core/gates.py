@@ -18,7 +18,7 @@ from sysdisk.core import approval, windows
 from sysdisk.core.model import RESYNC, SETTLE, Action, Decision, DropApproval, Look, Subject
 from sysdisk.core.orders import protected, suspended
 from sysdisk.core.outcome import ENDING_BACKUP_FAILED
-from sysdisk.core.policy import effective, origin_of_windows, wants_backup
+from sysdisk.core.policy import calendar, effective, wants_backup, window_faults
 from sysdisk.core.preflight import Fault, faults, needed_looks, summary
 from sysdisk.core.tried import resting_text, spent_text
 from sysdisk.core.verdict import verdict
@@ -168,15 +168,14 @@ def _approval(due: Due) -> Decision | None:
 def _window(due: Due) -> Decision | None:
     """A time to begin in which it can also end, backup included."""
     policy = effective(due.subject)
-    wrong = windows.faults(policy.maintenance_windows)
+    wrong = window_faults(due.subject)
     if wrong:
         return due.refuse(
             Reason.INVALID_SPEC,
-            f"Plan {due.plan.id} is due. Not begun: {'; '.join(wrong)}. Correct it in "
-            f"{origin_of_windows(due.subject)}.",
+            f"Plan {due.plan.id} is due. Not begun: {'; '.join(wrong)}. Correct it there.",
         )
     need = windows.time_needed(due.subject.status.history, backup=wants_backup(policy))
-    found = windows.fits(policy.maintenance_windows, due.now, need)
+    found = windows.fits(calendar(policy), due.now, need)
     if isinstance(found, windows.Fits):
         return None
     if isinstance(found, windows.Waits):

@@ -39,6 +39,7 @@ from sysdisk.core.outcome import TOKEN_MISMATCH, accepted, enter, next_attempt
 from sysdisk.core.second_look import second_look
 from sysdisk.core.under_way import (
     Pass,
+    accept_by,
     ask,
     believed,
     by_this_clock,
@@ -270,7 +271,7 @@ def _stop_pause(op: Operation) -> timedelta:
 def _enter_replace(p: Pass) -> Decision:
     op = enter(p.op, Step.REPLACE, p.now).replace(
         last_error=None,
-        give_back_by=p.now + p.op.inputs.give_back_after,
+        give_back_by=accept_by(p.op.inputs, p.op.window_ends_at, p.now),
     )
     return _replace(p.with_op(op))
 

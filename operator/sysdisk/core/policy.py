@@ -5,10 +5,12 @@ Built-in: no approval, no windows, and (until the step exists) no backup.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 from sysdisk.api.policy import Approval, Backup, MaintenanceWindow
 from sysdisk.api.status import PlanPolicy
+from sysdisk.core import windows
 from sysdisk.core.model import Subject
 
 BUILT_IN_RETENTION_DAYS: Final = 7
@@ -21,6 +23,7 @@ def effective(subject: Subject) -> PlanPolicy:
         approval=_approval(subject),
         backup=_backup(subject),
         maintenance_windows=_windows(subject),
+        required_windows=subject.require.maintenance_windows or (),
     )
 
 
@@ -43,21 +46,29 @@ def _backup(subject: Subject) -> Backup:
 
 
 def _windows(subject: Subject) -> tuple[MaintenanceWindow, ...]:
-    """What is required takes the place of what the spec says."""
-    if subject.require.maintenance_windows:
-        return subject.require.maintenance_windows
     if subject.spec.maintenance_windows is not None:
         return subject.spec.maintenance_windows
     return subject.defaults.maintenance_windows or ()
 
 
-def origin_of_windows(subject: Subject) -> str:
-    """Return where the windows in force are written, for a person who has to correct them."""
-    if subject.require.maintenance_windows:
-        return f"EcsAccount {subject.spec.account_ref.name}, require.maintenanceWindows"
-    if subject.spec.maintenance_windows is not None:
-        return "spec.maintenanceWindows"
-    return f"EcsAccount {subject.spec.account_ref.name}, defaults.maintenanceWindows"
+def calendar(policy: PlanPolicy) -> windows.Calendar:
+    """Return when work may begin: in a window of the spec that is in a required one, too."""
+    return [group for group in (policy.maintenance_windows, policy.required_windows) if group]
+
+
+def window_faults(subject: Subject) -> tuple[str, ...]:
+    """Return what is wrong with the windows in force, and where to correct it; empty: nothing."""
+    return tuple(_window_faults(subject, effective(subject)))
+
+
+def _window_faults(subject: Subject, policy: PlanPolicy) -> Iterator[str]:
+    account = f"EcsAccount {subject.spec.account_ref.name}"
+    written = subject.spec.maintenance_windows is not None
+    chosen = "spec" if written else f"{account}, defaults"
+    for wrong in windows.faults(policy.maintenance_windows):
+        yield f"{chosen}.{wrong}"
+    for wrong in windows.faults(policy.required_windows):
+        yield f"{account}, require.{wrong}"
 
 
 def wants_backup(policy: PlanPolicy) -> bool:

@@ -12,7 +12,7 @@ from sysdisk.api.reasons import Reason
 from sysdisk.core import approval, backup, windows
 from sysdisk.core.backup import GoOn, Leave
 from sysdisk.core.model import Decision, DiskLook, Look
-from sysdisk.core.policy import effective
+from sysdisk.core.policy import calendar, effective, window_faults
 from sysdisk.core.preflight import faults, needed_looks, summary
 from sysdisk.core.under_way import Pass, ask
 
@@ -47,11 +47,10 @@ def _same_world(p: Pass) -> bool:
 
 
 def _time_left(p: Pass) -> bool:
-    policy = effective(p.subject)
-    if windows.faults(policy.maintenance_windows):
+    if window_faults(p.subject):
         return False
     need = windows.time_needed(p.subject.status.history, backup=False)
-    return isinstance(windows.fits(policy.maintenance_windows, p.now, need), windows.Fits)
+    return isinstance(windows.fits(calendar(effective(p.subject)), p.now, need), windows.Fits)
 
 
 def _preflight(p: Pass) -> Decision | Leave | GoOn:

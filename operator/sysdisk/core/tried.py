@@ -69,5 +69,8 @@ def _advice(result: str, inputs: OperationInputs) -> str:
         )
     if result == "GivenBack":
         patience = format_duration(inputs.give_back_after)
-        return f"Raise power.giveBackAfter (now {patience}) if ECS only needs longer. "
+        return (
+            f"Raise power.giveBackAfter (now {patience}) if ECS only needs longer, or lengthen "
+            "the maintenance window if it ended before. "
+        )
     return ""

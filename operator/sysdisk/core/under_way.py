@@ -8,7 +8,7 @@ from typing import Final
 
 from sysdisk.api.conditions import Kind
 from sysdisk.api.reasons import Reason, reason_of
-from sysdisk.api.status import Operation, SystemDiskSpecStatus
+from sysdisk.api.status import Operation, OperationInputs, SystemDiskSpecStatus
 from sysdisk.core import words
 from sysdisk.core.ending import with_cause
 from sysdisk.core.model import POLL, Action, Decision, Look, Subject
@@ -110,6 +110,12 @@ def replace_text(instance_id: str, op: Operation) -> str:
     )
 
 
+def accept_by(inputs: OperationInputs, closes: datetime | None, now: datetime) -> datetime:
+    """Return until when ECS may accept what is asked from `now` on: never past the window's end."""
+    by = now + inputs.give_back_after
+    return min(by, closes) if closes is not None else by
+
+
 def by_this_clock(op: Operation, now: datetime) -> Operation:
     """Return `op` with the times that lie well ahead of `now` brought back.
 
@@ -126,7 +132,7 @@ def by_this_clock(op: Operation, now: datetime) -> Operation:
     if op.unlocked_since is not None and op.unlocked_since > limit:
         changes["unlocked_since"] = None
     if op.give_back_by is not None and op.give_back_by > deadline:
-        changes["give_back_by"] = now + op.inputs.give_back_after
+        changes["give_back_by"] = accept_by(op.inputs, op.window_ends_at, now)
     return op.replace(**changes) if changes else op
 
 

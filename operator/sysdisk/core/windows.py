@@ -4,7 +4,7 @@ A schedule is read in its own time zone; a duration is elapsed time, so that a w
 long on the day that the clocks change, too. What the clocks do to an opening is what Debian's cron
 does: a fixed time in the hour that is left out opens at the jump, one in the hour that comes twice
 opens once, the first time; with `*` as hour or minute it goes by the clock. Windows that touch or
-overlap are one opening.
+overlap are one opening. A calendar is several lists of windows: it is open while each of them is.
 """
 
 from __future__ import annotations
@@ -33,6 +33,13 @@ took about 20 minutes."""
 
 OPENINGS_AT_MOST: Final = 64
 """How many openings ahead are looked at for one that can hold the work."""
+
+MEETINGS_AT_MOST: Final = 800
+"""How many openings of one list are held against another before they are said never to meet: two
+years of nights."""
+
+Calendar = Sequence[Sequence[MaintenanceWindow]]
+"""Lists of windows, none of them empty. No list at all: any time is good."""
 
 DAY: Final = timedelta(days=1)
 _BACKWARDS: Final = (timedelta(hours=1), DAY, timedelta(days=7))
@@ -145,28 +152,24 @@ def faults(windows: Iterable[MaintenanceWindow]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def opening(
-    windows: Sequence[MaintenanceWindow], now: datetime, enough: timedelta = DAY
-) -> Open | Closed:
-    """Return whether a window is open at `now`, and until when; or when the next one opens.
+def opening(calendar: Calendar, now: datetime, enough: timedelta = DAY) -> Open | Closed:
+    """Return whether `calendar` is open at `now`, and until when; or when it opens next.
 
     `until` is exact up to `enough` from now. Raises WindowError.
     """
-    known = [read(window) for window in windows]
+    known = _read_all(calendar)
     until = _until(known, now, now + enough)
     return Open(until) if until > now else Closed(_next(known, now))
 
 
-def fits(
-    windows: Sequence[MaintenanceWindow], now: datetime, need: timedelta
-) -> Fits | Waits | TooShort:
+def fits(calendar: Calendar, now: datetime, need: timedelta) -> Fits | Waits | TooShort:
     """Return whether work of length `need` may begin at `now`, else when, or that it never can.
 
     Raises WindowError.
     """
-    if not windows:
+    if not calendar:
         return Fits()
-    known = [read(window) for window in windows]
+    known = _read_all(calendar)
     enough = max(need, DAY)
     until = _until(known, now, now + enough)
     if until > now and now + need <= until:
@@ -179,22 +182,46 @@ def fits(
     return TooShort(longest)
 
 
+_Known = Sequence[Sequence[Window]]
+
+
+def _read_all(calendar: Calendar) -> _Known:
+    return [[read(window) for window in windows] for windows in calendar]
+
+
 def _openings(
-    windows: Sequence[Window], after: datetime, enough: timedelta
+    known: _Known, after: datetime, enough: timedelta
 ) -> Iterator[tuple[datetime, datetime]]:
-    while (opens := _next(windows, after)) is not None:
-        after = _until(windows, opens, opens + enough)
+    while (opens := _next(known, after)) is not None:
+        after = _until(known, opens, opens + enough)
         yield opens, after
 
 
-def _next(windows: Iterable[Window], now: datetime) -> datetime | None:
+def _next(known: _Known, now: datetime) -> datetime | None:
+    """Return the first moment after `now`, at which not all lists are open, when all are."""
+    for _ in range(MEETINGS_AT_MOST):
+        closed = [windows for windows in known if _list_until(windows, now, now) <= now]
+        if not closed:
+            return now
+        opens = [_list_next(windows, now) for windows in closed]
+        if None in opens:
+            return None
+        now = max(filter(None, opens))
+    return None
+
+
+def _list_next(windows: Iterable[Window], now: datetime) -> datetime | None:
     return min((found for w in windows for found in islice(w.after(now), 1)), default=None)
 
 
-def _until(windows: Sequence[Window], now: datetime, limit: datetime) -> datetime:
+def _until(known: _Known, now: datetime, limit: datetime) -> datetime:
     """Return when the opening that holds `now` ends; `now` itself where none does."""
+    return min(_list_until(windows, now, limit) for windows in known)
+
+
+def _list_until(windows: Sequence[Window], now: datetime, limit: datetime) -> datetime:
     until = now
-    while until < limit:
+    while until <= limit:
         ends = [opened + w.duration for w in windows if (opened := w.latest(until)) is not None]
         further = max(ends, default=until)
         if further <= until:
@@ -238,7 +265,10 @@ def too_short_text(found: TooShort, need: timedelta) -> str:
     """Return why no window will do, and what to do about it."""
     length = format_duration(timedelta(seconds=round(need.total_seconds())))
     if found.longest <= timedelta(0):
-        return "No maintenance window ever opens. Correct the schedules."
+        return (
+            "No maintenance window ever opens, or not while those that the account requires are "
+            "open. Correct the schedules."
+        )
     return (
         f"The work takes about {length}, judged by earlier ones, and the longest maintenance "
         f"window is {format_duration(found.longest)}. Lengthen a window, or switch the backup off "

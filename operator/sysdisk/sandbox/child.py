@@ -47,7 +47,12 @@ class Operator:
                 stdin=asyncio.subprocess.PIPE,
                 stdout=output,
                 stderr=output,
-                env={**_environment(), "PYTHONUNBUFFERED": "1", **self._environment},
+                env={
+                    **_environment(),
+                    "PYTHONUNBUFFERED": "1",
+                    "TMPDIR": str(self.log.parent),  # its client's key files go when the log goes
+                    **self._environment,
+                },
                 start_new_session=True,
             )
 
