@@ -114,6 +114,32 @@ def test_a_conflict_on_every_few_writes_delays_and_nothing_more(story: Story, ev
     assert writes > every
 
 
+def test_an_intent_that_conflicts_again_and_again_is_one_first_sight() -> None:
+    conflicts = 0
+
+    async def story(world: World) -> World:
+        def storm(call: Call, side: Side) -> Blow | None:
+            nonlocal conflicts
+            intent = call.verb == "patch_status systemdiskspecs" and first_sights(world) > 0
+            if side == "after" or not intent or conflicts == 30:
+                return None
+            conflicts += 1
+            return Blow(Kind.REFUSED, 0.0, "Conflict", 409)
+
+        world.storms.append(storm)
+        world.traffic.meddler = world.weather
+        return await REPLACEMENT.tell(world)
+
+    world = run(story)
+    assert (conflicts, first_sights(world)) == (30, 1)
+
+
+def first_sights(world: World) -> int:
+    """Return how many the account has counted."""
+    status = world.account().get("status", {})
+    return int(status.get("firstSight", {}).get("begun", 0))
+
+
 @pytest.mark.parametrize("side", ["before", "after"])
 @pytest.mark.parametrize("password", [False, True])
 def test_an_outcome_that_stays_unknown_for_over_an_hour_is_found_out(

@@ -278,6 +278,10 @@ class World:
         assert found is not None, self.judge.told(f"{name} is gone")
         return found
 
+    def account(self) -> Object:
+        """Return the EcsAccount as it is now."""
+        return self.store.get(_served(self.store, ACCOUNTS), None, "default")
+
     def aim(self, number: int) -> None:
         """Let the story be about this instance."""
         self._target = number

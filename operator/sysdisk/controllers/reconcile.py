@@ -138,6 +138,8 @@ class Reconciler:
         self._stale: set[Key] = set()
         self._said: dict[Key, Reason] = {}
         self._failing: dict[Key, float] = {}
+        self._counted: dict[Key, str] = {}
+        """First sights that the account knows and whose intent is not recorded yet."""
         self._watched: dict[Key, tuple[str, str, str]] = {}
         self._watchers: Counter[tuple[str, str, str]] = Counter()
 
@@ -192,7 +194,7 @@ class Reconciler:
         return self._specs.get(key)
 
     def _forget(self, key: Key) -> None:
-        for memory in (self._notes, self._stops, self._said, self._failing):
+        for memory in (self._notes, self._stops, self._said, self._failing, self._counted):
             memory.pop(key, None)
         self._stale.discard(key)
         self._watch(key, None)
@@ -430,9 +432,11 @@ class Reconciler:
         first_sight = subject.status.operation is None and not (
             subject.status.settled or subject.status.history
         )
-        if first_sight:
+        if first_sight and self._counted.get(subject.key) != intent.account:
             await self._accounts.count_first_sight(intent.account)
+            self._counted[subject.key] = intent.account
         recorded = await self._record(subject, decision)
+        self._counted.pop(subject.key, None)
         not_after = min(self._clock.monotonic() + FENCE_SECONDS, decided + DECISION_HOLDS)
         if isinstance(decision.action, StopInstance):
             self._stops[subject.key] = _Sent(intent, math.inf)
