@@ -121,7 +121,7 @@ def test_an_intent_that_conflicts_again_and_again_is_one_first_sight() -> None:
         def storm(call: Call, side: Side) -> Blow | None:
             nonlocal conflicts
             intent = call.verb == "patch_status systemdiskspecs" and first_sights(world) > 0
-            if side == "after" or not intent or conflicts == 30:
+            if side == "after" or not intent or conflicts == 15:
                 return None
             conflicts += 1
             return Blow(Kind.REFUSED, 0.0, "Conflict", 409)
@@ -131,7 +131,7 @@ def test_an_intent_that_conflicts_again_and_again_is_one_first_sight() -> None:
         return await REPLACEMENT.tell(world)
 
     world = run(story)
-    assert (conflicts, first_sights(world)) == (30, 1)
+    assert (conflicts, first_sights(world)) == (15, 1)
 
 
 def first_sights(world: World) -> int:

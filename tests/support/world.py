@@ -280,7 +280,7 @@ class World:
 
     def account(self) -> Object:
         """Return the EcsAccount as it is now."""
-        return self.store.get(_served(self.store, ACCOUNTS), None, "default")
+        return dict(self.store.get(_served(self.store, ACCOUNTS), None, "default"))
 
     def aim(self, number: int) -> None:
         """Let the story be about this instance."""
