@@ -23,21 +23,21 @@ demo: $(READY) ## watch the main job on a sandbox, from an apply to what the clo
 sandbox: $(READY) ## start a sandbox to play in; Ctrl-C ends it
 	@$(BIN)/sysdisk sandbox
 
-test: test-rest test-core ## all tests but chaos; what needs a kube-apiserver is skipped without one, visibly
+test: test-rest test-core ## all tests; what needs a kube-apiserver is skipped without one, visibly
 
 test-rest: $(READY)
-	$(PYTEST) -n $(WORKERS) --dist loadgroup --durations=15 --ignore=tests/core --ignore=tests/chaos
+	$(PYTEST) -n $(WORKERS) --dist loadgroup --durations=15 --ignore=tests/core
 
 test-core: $(READY)
 	$(PYTEST) -n $(WORKERS) --dist loadgroup tests/core $(EVERY_BRANCH)
 
-chaos: $(READY) ## kill, freeze, double and starve the real process, on a machine that is quiet
-	$(PYTEST) tests/chaos
+chaos: $(READY) ## kill, freeze, double and starve the real process, five times as often as make test
+	CHAOS_ROUNDS=40 $(PYTEST) -s tests/chaos
 
 EVERY_BRANCH := --cov=sysdisk.core --cov-branch --cov-report=term-missing:skip-covered \
 	--cov-fail-under=100
 
-lint: $(READY) ## ruff, mypy --strict, the direction of imports, generated files
+lint: $(READY) ## ruff, mypy --strict, the direction of imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
