@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 
 from sysdisk.api.reasons import Reason
 from sysdisk.api.status import Outcome
-from sysdisk.controllers import reconcile
+from sysdisk.controllers import reconcile, stops
 from sysdisk.core.answers import ErrorClass
 from tests.exploration import cloud as toy
 from tests.exploration.book import Book, Record, Seen, unknown, watched
@@ -25,7 +25,7 @@ from tests.exploration.cloud import Ask, Broken, Cloud, Reply
 
 FENCE: Final = int(reconcile.FENCE_SECONDS)
 DECISION_HOLDS: Final = int(reconcile.DECISION_HOLDS)
-STRAY_FOR: Final = int(reconcile.STRAY_FOR)
+STRAY_FOR: Final = int(stops.STRAY_FOR)
 
 UNANSWERED: Final = 1_000_000
 """A stop whose answer is still to come is remembered without an end."""

@@ -70,6 +70,28 @@ def test_one_of_two_operators_is_frozen_at_its_call_and_the_other_finishes(
     assert world.replaced() == story.replaced, world.judge.told("not replaced once")
 
 
+@pytest.mark.parametrize("side", ["before", "after"])
+@pytest.mark.parametrize("after", [0.0, 100.0])
+def test_a_stop_that_comes_true_after_its_object_is_gone_is_made_good(
+    side: Side, after: float
+) -> None:
+    """Frozen at its stop for longer than the other one needs, and until the spec is deleted."""
+
+    async def story(world: World) -> None:
+        await REPLACEMENT.begin(world)
+        await world.until("the other one has finished", lambda: REPLACEMENT.ended(world))
+        world.later(after, world.delete)
+        deadline = world.now + 700.0
+        await world.until("everybody moves again", lambda: world.now >= deadline, 800.0)
+        assert world.object() is None
+        assert world.vm().status == "Running", world.judge.told("a machine is left stopped")
+        assert world.replaced() == 1
+
+    once = _Once("StopInstance", side, Blow(Kind.FROZEN, 300.0))
+    run(story, operators=2, meddler=once)
+    assert once.struck
+
+
 class _Once:
     """Strikes the first call of a verb."""
 

@@ -52,6 +52,8 @@ class Judge:
     begun: Counter[str] = field(default_factory=Counter)
     """How many operations were opened for each plan."""
     _intents: dict[tuple[str, str], _Intent] = field(default_factory=dict)
+    _orphans: set[str] = field(default_factory=set)
+    """Instances whose object is gone."""
     _plans: dict[str, str] = field(default_factory=dict)
     _accepted: dict[str, int] = field(default_factory=dict)
     _disks: dict[str, int] = field(default_factory=dict)
@@ -91,6 +93,8 @@ class Judge:
         intent = self._intents.get((write.actor, instance_id))
         if intent is None:
             return self._accuse("I2", f"{write.action} without a recorded intent")
+        if instance_id in self._orphans and write.action == "StartInstance":
+            return None  # who recorded an intent may make its stop good when the record is gone
         if intent.used:
             self._accuse("I2", f"{write.action} on an intent that another write has used")
         intent.used = True
@@ -117,6 +121,9 @@ class Judge:
             self._note_grant(event)
         if resource is not SPECS:
             return
+        instance_id = event.object["spec"]["instanceId"]
+        change = self._orphans.add if event.type == "DELETED" else self._orphans.discard
+        change(instance_id)
         now = (event.object.get("status") or {}).get("operation")
         old = event.old or {}
         was = (old.get("status") or {}).get("operation")

@@ -7,10 +7,9 @@ matters for safety: what it keeps saves a write or gives a machine back sooner.
 from __future__ import annotations
 
 import logging
-import math
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from typing import Final, Protocol, assert_never
 
@@ -23,8 +22,9 @@ from sysdisk.controllers.accounts import Accounts
 from sysdisk.controllers.observe import Eyes, with_counts
 from sysdisk.controllers.pace import Pace
 from sysdisk.controllers.recorder import Recorder, Unreadable, read_subject
+from sysdisk.controllers.stops import STRAY_LOOK, Stops
 from sysdisk.controllers.store import AccountKey, Slim, Store
-from sysdisk.core.answers import Accepted, Answer, NotSent, Refused
+from sysdisk.core.answers import Accepted, Answer, NotSent
 from sysdisk.core.decide import decide
 from sysdisk.core.model import (
     POLL,
@@ -45,7 +45,6 @@ from sysdisk.core.model import (
     StopInstance,
     Subject,
 )
-from sysdisk.core.operate import STOP_SETTLES
 from sysdisk.core.orders import ORDERS
 from sysdisk.core.outcome import is_news, learn
 from sysdisk.core.stray import stray_stop
@@ -62,8 +61,6 @@ log = logging.getLogger(__name__)
 FENCE_SECONDS: Final = 5.0
 """A write to ECS leaves within this time of the answer to its own status write, or not at all."""
 
-STRAY_FOR: Final = STOP_SETTLES.total_seconds()
-STRAY_LOOK: Final = timedelta(seconds=5)
 DECISION_HOLDS: Final = 15.0
 """Nor does it leave later than so long after it was decided: the times in its intent are of then,
 and others wait by them for a stop that may still come true (found by exploration)."""
@@ -92,15 +89,6 @@ class Witness(Protocol):
     def event(self, subject: Subject, event: Event) -> None: ...
 
     def ended(self, result: str, steps: Mapping[str, int]) -> None: ...
-
-
-@dataclass(slots=True)
-class _Sent:
-    """A stop that this process sent, until it cannot come true unseen any more."""
-
-    intent: Operation
-    until: float
-    """Monotonic; from its answer on, or from when there will be none."""
 
 
 class Reconciler:
@@ -134,7 +122,7 @@ class Reconciler:
         self._recorder = Recorder(kube, specs)
         self._pace = Pace(poll_interval, clock.monotonic)
         self._notes: dict[Key, tuple[Operation, Operation]] = {}
-        self._stops: dict[Key, _Sent] = {}
+        self._stops = Stops(accounts, specs, clock.monotonic)
         self._stale: set[Key] = set()
         self._said: dict[Key, Reason] = {}
         self._failing: dict[Key, float] = {}
@@ -159,7 +147,7 @@ class Reconciler:
             raise
         except NotThere:
             gone = await self._recorder.read_again(key) is None
-            return None if gone else timedelta(0)
+            return await self._stops.rest_of(key) if gone else timedelta(0)
         finally:
             self._accounts.free(key)
 
@@ -167,7 +155,7 @@ class Reconciler:
         body = await self._read(key)
         if body is None:
             self._forget(key)
-            return None
+            return await self._stops.rest_of(key)
         begun = self._clock.monotonic()
         try:
             subject = read_subject(key, body)
@@ -194,7 +182,7 @@ class Reconciler:
         return self._specs.get(key)
 
     def _forget(self, key: Key) -> None:
-        for memory in (self._notes, self._stops, self._said, self._failing, self._counted):
+        for memory in (self._notes, self._said, self._failing, self._counted):
             memory.pop(key, None)
         self._stale.discard(key)
         self._watch(key, None)
@@ -301,8 +289,7 @@ class Reconciler:
             now = self._clock.now()
             owed = sent.intent.replace(step_at=now, last_try_at=now)
             return replace(subject, status=stray_stop(subject.status, owed)), observed
-        if self._clock.monotonic() >= sent.until:
-            del self._stops[subject.key]
+        self._stops.settle(subject.key)
         return subject, observed
 
     async def _add_finalizer(self, subject: Subject, observed: Observed) -> Subject:
@@ -380,17 +367,16 @@ class Reconciler:
 
     async def _end(self, subject: Subject, decision: Decision) -> timedelta | None:
         """Record the end, then take the finalizer off, then let go of the account."""
-        ended, sent = subject.status.operation, self._stops.get(subject.key)
+        ended = subject.status.operation
         recorded = await self._record(subject, decision)
-        if sent is not None and self._clock.monotonic() >= sent.until:
-            del self._stops[subject.key]
+        self._stops.settle(subject.key)
         if ended is not None and decision.status.operation is None:
             await self._count(ended, decision.status)
         if subject.has_finalizer:
             version = await self._recorder.set_finalizer(recorded, False)
             if version is None:
                 self._forget(subject.key)
-                return None
+                return await self._stops.rest_of(subject.key)
         self._wake(AccountKey(ended.account if ended else subject.spec.account_ref.name))
         if subject.deleting:
             return None
@@ -439,10 +425,10 @@ class Reconciler:
         self._counted.pop(subject.key, None)
         not_after = min(self._clock.monotonic() + FENCE_SECONDS, decided + DECISION_HOLDS)
         if isinstance(decision.action, StopInstance):
-            self._stops[subject.key] = _Sent(intent, math.inf)
+            self._stops.leaves(subject.key, intent, decision.action.instance_id)
         answer = await self._send(recorded, decision, region, eyes, not_after)
         if isinstance(decision.action, StopInstance):
-            self._stop_answered(subject.key, intent, answer, not_after)
+            self._stop_answered(subject.key, answer, not_after)
         log.info(
             "answered",
             extra={
@@ -454,20 +440,11 @@ class Reconciler:
         )
         return await self._learn(recorded, decision, before, intent, answer)
 
-    def _stop_answered(self, key: Key, intent: Operation, answer: Answer, not_after: float) -> None:
-        """Forget a stop that did nothing; keep one whose effect may still be to come.
-
-        An answer in time to the first try leaves nothing to come. What took long may have taken
-        effect after another process ended the operation: then the record is read afresh.
-        """
-        now = self._clock.monotonic()
-        late = now > not_after
-        if isinstance(answer, NotSent) or (isinstance(answer, Refused) and intent.tries == 1):
-            self._stops.pop(key, None)
-        elif isinstance(answer, Accepted) and intent.tries == 1 and not late:
-            self._stops[key] = _Sent(intent, now)
-        else:
-            self._stops[key] = _Sent(intent, now + STRAY_FOR)
+    def _stop_answered(self, key: Key, answer: Answer, not_after: float) -> None:
+        """Note the answer. What took long may have taken effect after another process ended the
+        operation: then the record is read afresh."""
+        late = self._clock.monotonic() > not_after
+        self._stops.answered(key, answer, late=late)
         if late:
             self._stale.add(key)
 
