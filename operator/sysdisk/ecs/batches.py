@@ -18,9 +18,9 @@ from sysdisk.ecs.errors import EcsError
 from sysdisk.ecs.failures import closed
 
 LATELY = 10.0
-PAUSE_A_KEY = 0.005
-LONGEST_PAUSE = 0.5
-"""Seconds; see `Batcher`."""
+LONGEST_PAUSE = 2.0
+CROWD = 100
+"""Seconds, and the number of keys from which on it is that long; see `Batcher`."""
 
 BRIEFLY = 4.0
 """Seconds to keep an answer that holds somebody's work up; see `Shared`."""
@@ -47,9 +47,9 @@ class Batcher(Generic[K, V]):
     """Collects keys for `gather` seconds, then asks for all of them, `size` a request.
 
     One round is asked at a time; who comes meanwhile shares the next one. The more keys are asked
-    for lately, the longer the next round waits after the last (5 ms a key, at most half a second):
-    a hundred machines that are watched at odd moments then share requests, and one alone never
-    waits. A key that the answer does not hold is answered None. An error reaches exactly those
+    for lately, the longer the next round waits after the last (by their square: 20 ms for ten, 2 s
+    for a hundred): a hundred machines that are watched at odd moments then share requests, and a
+    few never wait. A key that the answer does not hold is answered None. An error reaches exactly those
     whose request failed.
     """
 
@@ -98,7 +98,7 @@ class Batcher(Generic[K, V]):
     def _pause(self) -> float:
         now = self._clock.monotonic()
         self._lately = {k: at for k, at in self._lately.items() if at > now - LATELY}
-        spacing = min(LONGEST_PAUSE, PAUSE_A_KEY * len(self._lately))
+        spacing = LONGEST_PAUSE * min(1.0, len(self._lately) / CROWD) ** 2
         return max(self._gather, self._began + spacing - now)
 
     async def _ask_all(self, waiting: _Waiting[K, V]) -> None:

@@ -144,8 +144,8 @@ async def test_a_hundred_machines_watched_at_odd_moments_share_requests() -> Non
 
     began = now()
     await asyncio.gather(*(watch(n) for n in range(100)))
-    assert lab.transport.counts["DescribeInstances"] <= 2.5 * (now() - began)
-    assert lab.transport.counts["DescribeDisks"] <= 2.5 * (now() - began)
+    assert lab.transport.counts["DescribeInstances"] <= 0.6 * (now() - began)
+    assert lab.transport.counts["DescribeDisks"] <= 1.2 * (now() - began)
 
 
 async def test_one_machine_alone_waits_for_nobody() -> None:
