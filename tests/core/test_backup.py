@@ -27,17 +27,18 @@ from tests.support.builders import (
     with_op,
 )
 
-from sysdisk.api.account import Require
+from sysdisk.api.account import Defaults, Require
 from sysdisk.api.meta import ANNOTATION_SUSPEND
 from sysdisk.api.policy import Approval, Backup
 from sysdisk.api.reasons import Reason
-from sysdisk.api.status import Operation, Outcome, Step
+from sysdisk.api.status import Operation, Outcome, PlanPolicy, Step
 from sysdisk.core.answers import Accepted, Answer, NotSent
 from sysdisk.core.decide import decide
 from sysdisk.core.model import (
     CreateSnapshot,
     Decision,
     DiskLook,
+    Key,
     Look,
     Nothing,
     RemoveFinalizer,
@@ -52,6 +53,12 @@ from sysdisk.core.world import Grant, Observed, Snapshot
 SNAPSHOT = "s-1"
 NOON = {"schedule": "0 12 * * *", "duration": "2h"}
 TAKEN = Accepted(REQUEST, snapshot_id=SNAPSHOT)
+LOWER: tuple[dict[str, Any], ...] = (
+    {},
+    {"enabled": False},
+    {"enabled": False, "retentionDays": 1},
+    {"retentionDays": 1},
+)
 
 
 def wanting(**fields: Any) -> Subject:
@@ -118,6 +125,20 @@ def test_a_person_finds_the_snapshot_by_spec_plan_and_time() -> None:
     assert action.name == "sysdisk-shop-web-1"
 
 
+def test_the_longest_names_fit_what_ecs_takes_and_stay_apart() -> None:
+    tags = []
+    for last in "ab":
+        key = Key("n" * 63, "x" * 252 + last)
+        _, decision = opened(replace(wanting(), key=key))
+        assert isinstance(decision.action, CreateSnapshot)
+        assert len(decision.action.name) <= 128
+        assert 2 <= len(decision.action.description) <= 256
+        assert all(len(value) <= 128 for _, value in decision.action.tags)
+        tags.append(dict(decision.action.tags)["sysdisk.dev/spec"])
+    assert tags[0] != tags[1]
+    assert tags[0].startswith(f"{'n' * 63}/xxx")
+
+
 def test_the_plan_says_what_is_saved_and_what_is_lost() -> None:
     _, decision = begun()
     assert decision.status.plan is not None
@@ -143,14 +164,47 @@ def test_a_token_is_one_of_this_operation_alone() -> None:
     assert len(first) <= 64
 
 
-def test_a_namespace_cannot_lower_a_backup_that_is_required() -> None:
+def test_where_nobody_says_anything_a_backup_is_made_and_kept_for_a_week() -> None:
+    _, decision = opened(replace(subject(), defaults=Defaults()))
+    assert isinstance(decision.action, CreateSnapshot)
+    assert decision.action.days == 7
+    assert decision.status.plan is not None
+    assert decision.status.plan.policy == PlanPolicy(
+        approval=Approval.AUTOMATIC,
+        backup=Backup(enabled=True, retention_days=7),
+        maintenance_windows=(),
+    )
+
+
+@pytest.mark.parametrize("default", [None, *LOWER], ids=str)
+@pytest.mark.parametrize("asked", [None, *LOWER], ids=str)
+def test_a_namespace_cannot_lower_a_backup_that_is_required(
+    asked: dict[str, Any] | None, default: dict[str, Any] | None
+) -> None:
     lowered = replace(
-        subject(backup={"enabled": False, "retentionDays": 1}),
+        subject(backup=asked),
+        defaults=Defaults(backup=Backup.from_api(default) if default is not None else None),
         require=Require(backup=Backup(enabled=True, retention_days=30)),
     )
     _, decision = opened(lowered)
     assert isinstance(decision.action, CreateSnapshot)
     assert decision.action.days == 30
+
+
+def test_a_spec_can_raise_a_backup_that_is_required() -> None:
+    required = Require(backup=Backup(enabled=True, retention_days=30))
+    _, decision = opened(replace(wanting(backup={"retentionDays": 90}), require=required))
+    assert isinstance(decision.action, CreateSnapshot)
+    assert decision.action.days == 90
+
+
+def test_required_days_alone_ask_for_no_backup_and_hold_where_one_is_made() -> None:
+    days = Require(backup=Backup(retention_days=30))
+    _, off = opened(replace(subject(backup={"enabled": False}), require=days))
+    assert isinstance(off.action, StopInstance)
+    _, on = opened(replace(wanting(), require=days))
+    assert isinstance(on.action, CreateSnapshot)
+    assert on.action.days == 30
 
 
 # -- what answers teach -----------------------------------------------------------------------
@@ -410,6 +464,40 @@ def test_an_approval_that_is_required_meanwhile_ends_it() -> None:
     start, world = saving("accomplished")
     raised = replace(start, require=Require(approval=Approval.MANUAL))
     assert result(decide(raised, world, at(30))) == "ApprovalRequired"
+
+
+def test_a_brake_that_is_pulled_meanwhile_ends_it_before_the_stop_and_spends_nothing() -> None:
+    start, world = saving("accomplished")
+    braked = replace(world, account=account(failures_in_a_row=3, stop_after_failures=3))
+    ended = decide(start, braked, at(30))
+    assert result(ended) == "BrakePulled"
+    assert ended.reason is Reason.BRAKE_PULLED
+    assert ended.status.plan is not None
+    assert not ended.status.plan.spent
+
+
+@pytest.mark.parametrize("status", ["progressing", "", "strange"])
+def test_a_snapshot_that_is_not_finished_lets_nothing_begin(status: str) -> None:
+    """One that was deleted by somebody has no status."""
+    start, _ = saving()
+    world = seen(backup=Snapshot(SNAPSHOT, status))
+    assert isinstance(decide(start, world, at(30)).action, Nothing)
+
+
+def test_a_snapshot_that_somebody_deletes_at_the_last_moment_is_made_again() -> None:
+    start, _ = saving()
+    busy = seen(backup=Snapshot(SNAPSHOT, "accomplished"), in_transfer=True)
+    waiting = decide(start, busy, at(minutes=5))
+    assert isinstance(waiting.action, Nothing)
+    gone = decide(after(start, waiting), seen(backup=Snapshot(SNAPSHOT)), at(minutes=6))
+    assert isinstance(gone.action, CreateSnapshot)
+    assert gone.action.token != operation(start).snapshot_token
+
+
+def test_the_policy_of_automatic_snapshots_is_put_back_after_a_backup_too() -> None:
+    world = seen(system_disks=(disk(auto_snapshot_policy_id="sp-1"),))
+    _, decision = begun(world)
+    assert operation(decision).auto_snapshot_policy_id == "sp-1"
 
 
 def test_no_backup_means_no_condition() -> None:

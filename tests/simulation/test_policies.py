@@ -12,27 +12,34 @@ from tests.simulation.stories import Story, tell, telling_calls
 from tests.simulation.test_cuts import CUTS, Cut
 from tests.support.world import World, _served, run
 
-BACKUP: Final = Story("backup", spec={"backup": {"enabled": True, "retentionDays": 3}})
+
+def _by_default(world: World) -> None:
+    """Let nobody say anything about backups: the account of the simulated world switches it off."""
+    world.edit_account({"spec": {"defaults": None}})
+
+
+BACKUP: Final = Story("backup", before=_by_default)
 
 
 def _never_started(world: World) -> None:
+    _by_default(world)
     world.cloud.outside.set_instance(world.vm().id, ever_started=False)
 
 
-NEVER_USED: Final = Story("never-used", spec=BACKUP.spec, before=_never_started)
+NEVER_USED: Final = Story("never-used", before=_never_started)
 
 
 def _no_service(world: World) -> None:
+    _by_default(world)
     account = world.cloud.state.accounts[world.vm().account]
     account.snapshot_service = False
 
 
-UNSAVED: Final = Story(
-    "backup-refused", spec=BACKUP.spec, before=_no_service, replaced=0, reason="BackupFailed"
-)
+UNSAVED: Final = Story("backup-refused", before=_no_service, replaced=0, reason="BackupFailed")
 WINDOW: Final = Story(
     "window",
-    spec={**BACKUP.spec, "maintenanceWindows": [{"schedule": "0 */3 * * *", "duration": "1h"}]},
+    before=_by_default,
+    spec={"maintenanceWindows": [{"schedule": "0 */3 * * *", "duration": "1h"}]},
 )
 
 
@@ -80,8 +87,11 @@ def test_a_backup_that_is_cut_anywhere_still_saves_the_disk_that_is_replaced(
     world = tell(BACKUP, Cut(number, side, how))
     replaced = [entry for entry in world.status()["history"] if entry.get("newDiskId")]
     (entry,) = replaced
-    saved = world.cloud.state.snapshots[entry["snapshotId"]]
-    assert (saved.status, saved.disk_id) == ("accomplished", entry["oldDiskId"])
+    (saved,) = world.cloud.state.snapshots.values()
+    assert (saved.id, saved.status) == (entry["snapshotId"], "accomplished")
+    assert (saved.disk_id, saved.retention_days) == (entry["oldDiskId"], 7)
+    assert saved.tags["sysdisk.dev/spec"] == "shop/web-1"
+    assert saved.tags["sysdisk.dev/plan"] == entry["planId"]
 
 
 def test_a_disk_that_was_never_used_is_replaced_without_a_backup() -> None:

@@ -1,7 +1,8 @@
 """Values for the tests of the core: a spec, what is seen, what is recorded, with short names.
 
 Everything is complete unless a test says otherwise: the instance is there, runs, is granted, every
-look has been taken, so that a decision needs to ask nothing. Times count from `NOW`.
+look has been taken, so that a decision needs to ask nothing; the account backs nothing up by
+default. Times count from `NOW`.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from sysdisk.api.account import Defaults
+from sysdisk.api.policy import Backup
 from sysdisk.api.spec import SystemDiskSpecSpec
 from sysdisk.api.status import ErrorClass, Operation, Step, SystemDiskSpecStatus
 from sysdisk.core.answers import Accepted, Failure, Refused, Unknown
@@ -37,6 +40,7 @@ OLD_IMAGE, NEW_IMAGE = "m-1", "m-2"
 OLD_DISK, NEW_DISK = "d-1", "d-2"
 REGION = "cn-test"
 REQUEST = "REQ-1"
+NO_BACKUP = Defaults(backup=Backup(enabled=False))
 
 
 def at(seconds: float = 0, *, minutes: float = 0, hours: float = 0) -> datetime:
@@ -71,6 +75,7 @@ def subject(
         deleting=deleting,
         has_finalizer=has_finalizer,
         annotations=annotations or {},
+        defaults=NO_BACKUP,
     )
 
 

@@ -39,6 +39,9 @@ LIMITS: Final = {
     "stopAfterFailures": 10_000,
 }
 
+NO_BACKUP: Final = {"backup": {"enabled": False}}
+"""The default of the stories' account: a story that is about backups says so in its spec."""
+
 Object = dict[str, Any]
 
 
@@ -267,7 +270,8 @@ async def open_world(backend: str, directory: Path, **stage: Any) -> AsyncIterat
     """Start a world without its operator; skips the test where the backend's programs are not."""
     if backend == ENVTEST and find_assets() is None:
         pytest.skip(NO_ASSETS)
-    given: dict[str, Any] = {"time_scale": TIME_SCALE, "account": {"limits": LIMITS}, **stage}
+    account = {"limits": LIMITS, "defaults": NO_BACKUP}
+    given: dict[str, Any] = {"time_scale": TIME_SCALE, "account": account, **stage}
     async with Stage(kube=backend, **given) as found:
         kubectl = Kubectl(found.kubeconfig, directory, TEAM)
         operator = OperatorProcess(found.kubeconfig, directory, f"--resync-interval={RESYNC}")

@@ -341,7 +341,7 @@ class World:
 
 
 def account_manifest() -> dict[str, Any]:
-    """Return EcsAccount `default` over the simulated cloud."""
+    """Return EcsAccount `default` over the simulated cloud; it backs nothing up by default."""
     return {
         "apiVersion": meta.API_VERSION,
         "kind": meta.ACCOUNT_KIND,
@@ -351,6 +351,7 @@ def account_manifest() -> dict[str, Any]:
             "credentials": {"secretRef": {"namespace": SYSTEM, "name": "ecs-credentials"}},
             "allowedNamespaces": {"names": [TEAM]},
             "allowedInstances": {"tags": {"team": TEAM}, "regions": [HOME]},
+            "defaults": {"backup": {"enabled": False}},
         },
     }
 

@@ -14,17 +14,22 @@ class Approval(StrEnum):
 
 
 class Backup(ApiModel):
-    """A snapshot of the old disk before it is released. Absent fields ask for nothing."""
+    """A snapshot of the old disk before it is released. An absent field asks for nothing."""
 
     enabled: Annotated[
         bool | None,
         described(
-            "Make a snapshot of the old system disk before it is released (ECS CreateSnapshot)."
+            "Make a snapshot of the old system disk before it is released (ECS CreateSnapshot). "
+            "Built-in: true."
         ),
     ] = None
     retention_days: Annotated[
         int | None,
-        described("Days that the snapshot is kept (ECS RetentionDays).", minimum=1, maximum=65536),
+        described(
+            "Days that the snapshot is kept (ECS RetentionDays). Built-in: 7.",
+            minimum=1,
+            maximum=65536,
+        ),
     ] = None
 
 

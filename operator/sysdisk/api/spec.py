@@ -302,7 +302,10 @@ class SystemDiskSpecSpec(ApiModel):
     power: Annotated[Power, described("How the machine is stopped and started.")] = Power()
     backup: Annotated[
         Backup | None,
-        described("Snapshot of the old disk before it is released. Absent: as the account says."),
+        described(
+            "Snapshot of the old disk before it is released. Absent: as the account says, else one "
+            "is made and kept for 7 days."
+        ),
     ] = None
     approval: Annotated[
         Approval | None,

@@ -8,6 +8,7 @@ snapshot and the stop is lost, which the plan says.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
@@ -30,6 +31,9 @@ APPEARS_WITHIN: Final = timedelta(minutes=2)
 
 FAILURES_AT_MOST: Final = 3
 NAME_LIMIT: Final = 128
+TAG_LIMIT: Final = 128
+"""Characters of a tag's value. Source: ECS CreateSnapshot, Tag.N.Value."""
+
 ENDING_OVERDUE: Final = "BackupOverdue"
 ENDING_WORLD_CHANGED: Final = "WorldChanged"
 
@@ -62,7 +66,7 @@ def opened(op: Operation, instance_id: str, policy: PlanPolicy) -> Operation:
 def request(op: Operation, key: Key) -> CreateSnapshot:
     """Return the snapshot to ask for, named and tagged so that a person finds it again."""
     tags = {
-        "sysdisk.dev/spec": str(key),
+        "sysdisk.dev/spec": _tag(str(key)),
         "sysdisk.dev/plan": op.plan_id,
         "sysdisk.dev/begun": format_time(op.started_at),
     }
@@ -74,6 +78,13 @@ def request(op: Operation, key: Key) -> CreateSnapshot:
         days=op.backup_days,
         tags=tuple(tags.items()),
     )
+
+
+def _tag(text: str) -> str:
+    """Return `text` as a tag may hold it: a name that is too long ends in its hash."""
+    if len(text) <= TAG_LIMIT:
+        return text
+    return f"{text[: TAG_LIMIT - 17]}~{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
 def back_up(p: Pass) -> Decision | Leave | GoOn:

@@ -194,7 +194,7 @@ def _window(due: Due) -> Decision | None:
 def _no_place(due: Due) -> Decision | None:
     """The account's limits: how many at once, and how many that nothing is known about."""
     account = due.account
-    if account.failures_in_a_row >= account.stop_after_failures:
+    if account.brake_pulled:
         return due.refuse(
             Reason.BRAKE_PULLED,
             f"Plan {due.plan.id} is due. Not begun: {account.failures_in_a_row} operations of "

@@ -1,6 +1,6 @@
 """The policy in force: spec, else the account's default, else built-in, raised to what is required.
 
-Built-in: no approval, no windows, and (until the step exists) no backup.
+Built-in: no approval, no windows, and a backup that is kept for a week.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from sysdisk.core import windows
 from sysdisk.core.model import Subject
 
 BUILT_IN_RETENTION_DAYS: Final = 7
-BUILT_IN_BACKUP: Final = Backup(enabled=False, retention_days=BUILT_IN_RETENTION_DAYS)
+BUILT_IN_BACKUP: Final = Backup(enabled=True, retention_days=BUILT_IN_RETENTION_DAYS)
 
 
 def effective(subject: Subject) -> PlanPolicy:

@@ -19,14 +19,17 @@ from sysdisk.core.under_way import Pass, ask
 ENDING_PREFLIGHT: Final = "PreflightFailed"
 ENDING_WINDOW: Final = "WindowClosed"
 ENDING_UNAPPROVED: Final = "ApprovalRequired"
+ENDING_BRAKE: Final = "BrakePulled"
 
 
 def second_look(p: Pass) -> Decision | Leave | GoOn:
-    """Return whether the stop may follow: the world, the approval, the window, the preflight."""
+    """Return whether the stop may follow: world, brake, approval, window and preflight."""
     if p.observed.data_disk_ids is None:
         return ask(p.subject, Look(fresh=True, disks=DiskLook.ALL))
     if not _same_world(p):
         return Leave(p.op, backup.ENDING_WORLD_CHANGED)
+    if p.observed.account is not None and p.observed.account.brake_pulled:
+        return Leave(p.op, ENDING_BRAKE)
     if approval.needed(effective(p.subject).approval) and p.op.approved_by is None:
         return Leave(p.op, ENDING_UNAPPROVED)
     if not _time_left(p):

@@ -13,6 +13,7 @@ _WHY: Final = {
     "ApprovalRequired": "an approval is required by now",
     "BackupFailed": "the backup failed",
     "BackupOverdue": "the backup was not finished in time",
+    "BrakePulled": "too many operations of the EcsAccount failed in a row meanwhile",
     "Cancelled": "it was cancelled",
     "Deleted": "the object is being deleted",
     "EndedWithoutNewDisk": "ECS ended the replacement without a new disk",

@@ -245,6 +245,11 @@ class AccountLook:
     """Operations begun for specs without a record in the last hour."""
     first_sight_per_hour: int = 20
 
+    @property
+    def brake_pulled(self) -> bool:
+        """Whether so many operations failed in a row that nothing new begins."""
+        return self.failures_in_a_row >= self.stop_after_failures
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Claim:

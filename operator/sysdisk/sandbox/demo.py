@@ -46,7 +46,7 @@ class Scene:
     size: int
     key_pair: str = ""
     stopped: bool = True
-    """Whether it is stopped on the way."""
+    """Whether it is saved, and then stopped, on the way."""
 
 
 def tell(*, kube: str, time_scale: float, log_level: str) -> int:
@@ -170,11 +170,15 @@ async def _follow(stage: Stage, scenes: list[Scene], console: Console) -> None:
     """Print every change of every spec, until each has come to its end."""
     loop = asyncio.get_running_loop()
     begun, said, open_ = loop.time(), dict[str, str](), {scene.name for scene in scenes}
+    saved = set[str]()
     ends = {scene.name: scene.ends for scene in scenes}
     while open_:
         async for body in stage.client.list(SPECS, TEAM):
             name = body["metadata"]["name"]
             phase, reason, message = _state(body)
+            if name in ends and name not in saved and (shown := _saved(stage, body)):
+                saved.add(name)
+                console.print(f"{loop.time() - begun:6.1f} s  {name}  {shown}")
             if name in ends and reason and said.get(name) != reason:
                 said[name] = reason
                 colour = {"Ready": "green", "Stalled": "red"}.get(phase, "yellow")
@@ -192,6 +196,21 @@ def _state(body: Mapping[str, Any]) -> tuple[str, str, str]:
         (c for c in status.get("conditions", ()) if c["type"] == "Ready"), {}
     )
     return status.get("phase", ""), ready.get("reason", ""), ready.get("message", "")
+
+
+def _saved(stage: Stage, body: Mapping[str, Any]) -> str:
+    """Return what the finished backup of the operation under way is; empty: there is none yet."""
+    conditions = body.get("status", {}).get("conditions", ())
+    done = any(c["type"] == "BackedUp" and c["status"] == "True" for c in conditions)
+    snapshot = body.get("status", {}).get("operation", {}).get("snapshotId", "")
+    found = stage.cloud.state.snapshots.get(snapshot) if done else None
+    if found is None:
+        return ""
+    tags = ", ".join(f"{name}={value}" for name, value in found.tags.items())
+    return (
+        f"[green]Saved[/green]      disk {found.disk_id} as snapshot {found.id}, kept "
+        f"{found.retention_days} days, tagged {tags}"
+    )
 
 
 def _short(message: str, limit: int = 400) -> str:
@@ -224,7 +243,7 @@ async def _final_table(stage: Stage, console: Console) -> None:
 def _verdict(stage: Stage, scenes: list[Scene], console: Console) -> int:
     """Hold the effects against the story; print both."""
     table = Table(title="What the cloud did", title_justify="left")
-    for column in ("", "stops", "disks replaced", "starts", "now", "image", "disk", "as declared"):
+    for column in ("", "saved", "stops", "replaced", "starts", "now", "image", "GiB", "ok"):
         table.add_column(column, overflow="fold")
     names = {image.id: name for name, image in stage.seeded.images.items()}
     faults: list[str] = []
@@ -236,12 +255,13 @@ def _verdict(stage: Stage, scenes: list[Scene], console: Console) -> int:
         disk = stage.cloud.disk_of(scene.vm.id)
         table.add_row(
             scene.name,
+            str(count("snapshot_created")),
             str(count("instance_stopped")),
             str(count("disk_replaced")),
             str(count("instance_started")),
             vm.status,
             names.get(vm.image_id, vm.image_id),
-            f"{disk.size_gib} GiB",
+            str(disk.size_gib),
             "[red]NO[/red]" if found else "[green]yes[/green]",
         )
     console.print()
@@ -250,8 +270,10 @@ def _verdict(stage: Stage, scenes: list[Scene], console: Console) -> int:
         console.print(f"[red]{fault}[/red]")
     replaced = len(stage.cloud.effects_of("disk_replaced"))
     running = sum(vm.status == "Running" for vm in stage.cloud.state.instances.values())
+    saved = len(stage.cloud.effects_of("snapshot_created"))
     console.print(
-        f"{replaced} disks replaced, {running} of {len(stage.seeded.instances)} machines running."
+        f"{saved} disks saved, {replaced} replaced, "
+        f"{running} of {len(stage.seeded.instances)} machines running."
     )
     if sys.stdout.isatty():
         console.print("Next: `make sandbox`, and try it yourself.")
@@ -269,6 +291,7 @@ def _faults(stage: Stage, scene: Scene) -> list[str]:
     stops = int(scene.stopped)
     expected: dict[str, tuple[object, object]] = {
         "disks replaced": (count("disk_replaced"), int(scene.replaced)),
+        "snapshots": (count("snapshot_created"), stops),
         "stops": (count("instance_stopped"), stops),
         "starts": (count("instance_started"), stops),
         "status": (vm.status, "Running"),

@@ -29,6 +29,8 @@ Params = Mapping[str, str]
 T = TypeVar("T")
 
 _TAG = re.compile(r"Tag\.(\d+)\.(?:Tag)?(Key|Value)")
+TAG_CHARACTERS = 128
+"""The most that a key or a value of a tag may hold."""
 
 
 def need(params: Params, name: str) -> str:
@@ -116,6 +118,10 @@ def tags(params: Params) -> dict[str, str | None]:
             (keys if match[2] == "Key" else values)[int(match[1])] = value
     if len(keys) > 20:
         raise EcsFault(400, "InvalidParameter", "At most 20 tags can be given.")
+    if any(not 1 <= len(key) <= TAG_CHARACTERS for key in keys.values()):
+        raise invalid("Tag.Key", "InvalidTagKey.Malformed")
+    if any(len(value) > TAG_CHARACTERS for value in values.values()):
+        raise invalid("Tag.Value", "InvalidTagValue.Malformed")
     return {key: values.get(n) for n, key in sorted(keys.items())}
 
 

@@ -347,9 +347,11 @@ def test_a_snapshot_takes_its_time_and_forbids_a_second_one(lab: Lab) -> None:
         ({"SnapshotName": "x"}, "InvalidSnapshotName.Malformed"),
         ({"RetentionDays": "0"}, "InvalidRetentionDays.Malformed"),
         ({"RetentionDays": "65537"}, "InvalidRetentionDays.Malformed"),
+        ({"Tag.1.Key": "a", "Tag.1.Value": "x" * 129}, "InvalidTagValue.Malformed"),
+        ({"Tag.1.Key": "a" * 129}, "InvalidTagKey.Malformed"),
     ],
 )
-def test_a_snapshot_with_a_wrong_name_or_life_is_refused(
+def test_a_snapshot_with_a_wrong_name_life_or_tag_is_refused(
     lab: Lab, params: dict[str, str], code: str
 ) -> None:
     given = {"DiskId": lab.vm.system_disk_id, **params}
