@@ -8,11 +8,18 @@ from benchmarks.ground import apply, ecs_calls, ground, spec_writes, until_ready
 from benchmarks.report import Figure
 
 SIZE = 100
+CALLS = {False: 6, True: 8}
+"""The budget of ECS calls per replacement, without a backup and with one."""
+
 WRITES = ("StopInstance", "ReplaceSystemDisk", "StartInstance", "CreateSnapshot")
 
 
 async def measure() -> list[Figure]:
     """Return calls and writes per replacement, and the calls of steady intervals."""
+    return [*await _measure(saved=False), *await _measure(saved=True)]
+
+
+async def _measure(*, saved: bool) -> list[Figure]:
     async with ground(SIZE, time_scale=5, arguments=("--resync-interval", "20s")) as (stage, _):
         images = stage.seeded.images
         fresh = {"linux": images["ubuntu-24"].id, "windows": images["windows-new"].id}
@@ -22,7 +29,7 @@ async def measure() -> list[Figure]:
             f"web-{n:03d}": {
                 "instanceId": vm.id,
                 "imageId": arm.get(vm.image_id) or fresh[vm.os_type],
-                "backup": {"enabled": False},
+                "backup": {"enabled": saved},
             }
             for n, vm in enumerate(vms)
         }

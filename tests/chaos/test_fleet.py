@@ -13,13 +13,16 @@ from tests.support.e2e import World, stands
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.slow]
 
 MACHINES = 100
-CALLS_EACH = 6
+CALLS_EACH = {False: 6, True: 8}
+"""ECS calls per replacement, without a backup and with one."""
+
 WRITES_EACH = 10
 PATIENCE = 300.0
 
 
+@pytest.mark.parametrize("saved", [False, True], ids=["without-backup", "with-backup"])
 async def test_a_hundred_replacements_cost_few_calls_and_few_writes(
-    stormy: World, record_property: Callable[[str, object], None]
+    stormy: World, saved: bool, record_property: Callable[[str, object], None]
 ) -> None:
     machines = [stormy.machine() for _ in range(MACHINES)]
     columns = "--output=custom-columns=N:.metadata.name,V:.metadata.resourceVersion"
@@ -28,7 +31,8 @@ async def test_a_hundred_replacements_cost_few_calls_and_few_writes(
         asked = len(stormy.stage.cloud.requests)
         async with stormy.kubectl.watching("get", "sds", "--watch", columns) as watch:
             await watch.until(1)
-            names = await asyncio.gather(*(stormy.declare(machine) for machine in machines))
+            backup = {"enabled": saved}
+            names = await asyncio.gather(*(stormy.declare(m, backup=backup) for m in machines))
             await _all_ready(stormy, set(names))
             await stormy.until_true(lambda: _seen(watch.lines, names), "the watch has told all")
             lines = list(watch.lines)
@@ -43,7 +47,8 @@ async def test_a_hundred_replacements_cost_few_calls_and_few_writes(
     record_property("writes on a spec, at most", most)
     assert [stormy.replacements(machine) for machine in machines] == [1] * MACHINES
     assert all(stormy.running(machine) for machine in machines)
-    assert calls.total() <= CALLS_EACH * MACHINES
+    assert calls["CreateSnapshot"] == (MACHINES if saved else 0)
+    assert calls.total() <= CALLS_EACH[saved] * MACHINES
     assert 3 <= most <= WRITES_EACH
 
 

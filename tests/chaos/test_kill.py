@@ -14,6 +14,7 @@ from tests.support.e2e import World, step
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.slow]
 
 WRITES = {
+    "Backup": "CreateSnapshot",
     "Stop": "StopInstance",
     "Replace": "ReplaceSystemDisk",
     "Start": "StartInstance",
@@ -27,7 +28,7 @@ ROUNDS: tuple[tuple[Side, str], ...] = (
     ("before", "Verify"),
     ("after", "Verify"),
 ) * 2
-"""In each round one machine is replaced, and the operator killed in four steps of it, with the
+"""In each round one machine is replaced, and the operator killed in five steps of it, with the
 request of the step on its way, or with its answer. Replace and Verify take turns: after a lost
 request ECS is watched, and when that ends Verify is over too."""
 
@@ -35,7 +36,7 @@ LONG = 1.0
 """Seconds that a request, or its answer, is on its way."""
 
 
-async def test_thirty_kills_in_all_steps_leave_one_new_disk_and_a_running_machine(
+async def test_forty_kills_in_all_steps_leave_one_new_disk_one_backup_and_a_running_machine(
     stormy: World, record_property: Callable[[str, object], None]
 ) -> None:
     machines, killed = [], Counter[str]()
@@ -44,29 +45,31 @@ async def test_thirty_kills_in_all_steps_leave_one_new_disk_and_a_running_machin
         for side, middle in ROUNDS:
             machine = stormy.machine(policy=stormy.stage.seeded.policy)
             machines.append(machine)
-            killed += await _killed_in_four_steps(stormy, machine, side, middle)
+            killed += await _killed_in_five_steps(stormy, machine, side, middle)
     finally:
         if stormy.operator.running:
             await stormy.operator.kill()
     print(f"killed in step: {dict(killed)}")
     record_property("killed in step", dict(killed))
-    assert killed.total() >= 30
+    assert killed.total() >= 40
     assert all(killed[name] >= 4 for name in (*WRITES, "Verify"))
     assert [stormy.replacements(m) for m in machines] == [1] * len(machines)
     assert [len(stormy.effects(m, "disk_replaced")) for m in machines] == [1] * len(machines)
+    assert [len(stormy.effects(m, "snapshot_begun")) for m in machines] == [1] * len(machines)
     assert all(stormy.running(m) for m in machines)
 
 
-async def _killed_in_four_steps(
+async def _killed_in_five_steps(
     stormy: World, machine: Instance, side: Side, middle: str
 ) -> Counter[str]:
     """Return the steps in which the operator was killed; the machine is Ready afterwards."""
-    killed, cloud, steps = Counter[str](), stormy.stage.cloud, ("Stop", middle, "Start", "Finish")
+    killed, cloud = Counter[str](), stormy.stage.cloud
+    steps = ("Backup", "Stop", middle, "Start", "Finish")
     for wanted, action in WRITES.items():
-        of = "" if wanted == "Finish" else machine.id  # that call names a disk
+        of = "" if wanted in ("Backup", "Finish") else machine.id  # those calls name a disk
         if wanted in steps:
             cloud.faults.delay(action, LONG, side=side, instance_id=of)
-    name = await stormy.declare(machine)
+    name = await stormy.declare(machine, backup={"enabled": True})
     for wanted in steps:
         await _until_in(stormy, name, wanted)
         if wanted == "Verify":

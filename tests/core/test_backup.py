@@ -290,9 +290,42 @@ def test_the_snapshot_is_looked_at_before_anything_is_decided() -> None:
     assert decision.action == Look(backup=SNAPSHOT)
 
 
-def test_the_disk_is_looked_at_before_its_snapshot() -> None:
-    start, _ = saving()
-    look = decide(start, seen(system_disks=None), at(10)).action
+def test_a_snapshot_that_is_being_made_costs_no_fresh_look_at_the_machine() -> None:
+    start, world = saving()
+    remembered = replace(world, fresh=False, system_disks=None, data_disk_ids=None)
+    decision = decide(start, remembered, at(10))
+    assert (decision.action, decision.reason) == (Nothing(), Reason.BACKING_UP)
+
+
+@pytest.mark.parametrize(
+    ("status", "change", "seconds", "disks"),
+    [
+        ("accomplished", {}, 10, DiskLook.ALL),
+        ("failed", {}, 10, DiskLook.KNOWN),
+        ("", {}, 200, DiskLook.KNOWN),
+        ("progressing", {}, 3600, DiskLook.KNOWN),
+        ("progressing", {"deleting": True}, 10, DiskLook.KNOWN),
+    ],
+)
+def test_whatever_follows_is_decided_on_a_fresh_look(
+    status: str, change: dict[str, Any], seconds: float, disks: DiskLook
+) -> None:
+    start, world = saving(status)
+    remembered = replace(world, fresh=False, system_disks=None, data_disk_ids=None)
+    decision = decide(replace(start, **change), remembered, at(seconds))
+    assert decision.action == Look(fresh=True, disks=disks)
+
+
+def test_a_machine_that_is_gone_while_its_disk_is_saved_is_looked_for_freshly() -> None:
+    start, world = saving()
+    decision = decide(start, replace(world, fresh=False, instance=None), at(10))
+    assert decision.action == Look(fresh=True, disks=DiskLook.KNOWN)
+
+
+def test_the_disk_is_looked_at_before_the_backup_is_asked_for_again() -> None:
+    start, _ = begun()
+    op = operation(start).replace(outcome=Outcome.REFUSED)
+    look = decide(with_op(start, op), seen(system_disks=None), at(60)).action
     assert look == Look(fresh=True, disks=DiskLook.KNOWN)
 
 

@@ -14,6 +14,8 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Final
 
+from sysdisk.api.status import Step
+
 SOONEST: Final = 0.3
 NEARLY: Final = 0.8
 """Share of the learned time after which looks become frequent."""
@@ -25,6 +27,9 @@ UNLEARNED: Final = 0.1
 """Share of the time that a step has taken so far, until one like it was seen."""
 
 SAMPLES: Final = 9
+
+PATIENCE: Final = {Step.BACKUP.value: 10}
+"""How many times the longest time between looks may be in a step that keeps nobody waiting."""
 
 
 class Pace:
@@ -42,6 +47,7 @@ class Pace:
 
     def pause(self, step: str, elapsed: float, under_way: int) -> timedelta:
         """Return the time until the next look at a step that began `elapsed` seconds ago."""
+        longest = self._longest * PATIENCE.get(step, 1)
         grid = min(max(SOONEST, PER_MACHINE * under_way), self._longest)
         earlier = self._learned[step]
         if earlier:
@@ -50,6 +56,6 @@ class Pace:
         else:
             wait = max(SOONEST, UNLEARNED * elapsed)
         now = self._monotonic()
-        cells = max(1, round(min(wait, self._longest) / grid))
+        cells = max(1, round(min(wait, longest) / grid))
         at = (math.floor(now / grid) + cells) * grid
-        return timedelta(seconds=min(max(at - now, SOONEST / 3), self._longest))
+        return timedelta(seconds=min(max(at - now, SOONEST / 3), longest))

@@ -17,7 +17,7 @@ from sysdisk.api.durations import format_time
 from sysdisk.api.reasons import Reason
 from sysdisk.api.status import ErrorClass, LastError, Operation, Outcome, PlanPolicy, Step
 from sysdisk.core.backoff import backoff
-from sysdisk.core.model import CreateSnapshot, Decision, DiskLook, Key, Look
+from sysdisk.core.model import CreateSnapshot, Decision, DiskLook, Key, Look, Nothing
 from sysdisk.core.outcome import ENDING_BACKUP_FAILED
 from sysdisk.core.tokens import next_snapshot_token, snapshot_token
 from sysdisk.core.under_way import Pass, ask, error_text
@@ -34,6 +34,7 @@ NAME_LIMIT: Final = 128
 TAG_LIMIT: Final = 128
 """Characters of a tag's value. Source: ECS CreateSnapshot, Tag.N.Value."""
 
+ACCOMPLISHED: Final = "accomplished"
 ENDING_OVERDUE: Final = "BackupOverdue"
 ENDING_WORLD_CHANGED: Final = "WorldChanged"
 
@@ -101,9 +102,22 @@ def back_up(p: Pass) -> Decision | Leave | GoOn:
         return Leave(op.replace(last_error=_overdue(op)), ENDING_OVERDUE)
     if op.snapshot_id is None:
         return _create(p)
-    if p.observed.backup is None:
-        return ask(p.subject, Look(backup=op.snapshot_id))
+    assert p.observed.backup is not None, "asked for at the beginning of every look at a backup"
     return _wait(p, p.observed.backup)
+
+
+def settled(op: Operation, seen: Snapshot | None) -> bool:
+    """Whether the backup is there, or there is nothing to save."""
+    return bool(op.backup_skipped) or (seen is not None and seen.status == ACCOMPLISHED)
+
+
+def progress(p: Pass) -> Decision | None:
+    """Return the decision to wait for a snapshot that is being made; None: there is more to do."""
+    seen, by = p.observed.backup, p.op.backup_by
+    if seen is None or (by is not None and p.now >= by):
+        return None
+    waiting = _wait(p, seen)
+    return waiting if isinstance(waiting, Decision) and waiting.action == Nothing() else None
 
 
 def _create(p: Pass) -> Decision | Leave:
@@ -118,7 +132,7 @@ def _create(p: Pass) -> Decision | Leave:
 
 def _wait(p: Pass, seen: Snapshot) -> Decision | Leave | GoOn:
     op = p.op
-    if seen.status == "accomplished":
+    if settled(op, seen):
         return GoOn()
     gone = not seen.status and p.now >= (op.outcome_at or op.step_at) + APPEARS_WITHIN
     if seen.status != "failed" and not gone:

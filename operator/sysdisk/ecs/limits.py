@@ -19,7 +19,7 @@ DEFAULT_PER_SECOND: Mapping[str, float] = {
     "ReplaceSystemDisk": 5.0,
     "StopInstance": 5.0,
     "StartInstance": 5.0,
-    "CreateSnapshot": 2.0,
+    "CreateSnapshot": 5.0,
 }
 """Cautious guesses for calls that matter (ECS's own limits stand in its Quota Center only)."""
 OTHERS_PER_SECOND = 5.0
