@@ -174,7 +174,7 @@ def test_openings_that_are_too_short_are_passed_over() -> None:
 def test_a_window_that_can_never_hold_the_work_is_told_with_its_length() -> None:
     found = fits([[window(WEEKLY, 0.5)]], utc("2026-03-07", "02:00"), HOUR)
     assert found == TooShort(HOUR / 2)
-    text = too_short_text(found, HOUR)
+    text = too_short_text(found, HOUR, backup=True, seen=False)
     assert "1h" in text
     assert "30m" in text
 
@@ -188,7 +188,7 @@ def test_a_window_that_never_opens_is_told() -> None:
     assert opening([never], utc("2026-03-07")) == Closed(None)
     found = fits([never], utc("2026-03-07"), HOUR)
     assert found == TooShort(timedelta(0))
-    assert "ever opens" in too_short_text(found, HOUR)
+    assert "ever opens" in too_short_text(found, HOUR, backup=False, seen=True)
 
 
 # -- nonsense ---------------------------------------------------------------------------------

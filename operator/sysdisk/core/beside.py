@@ -26,6 +26,8 @@ def _backed_up(op: Operation) -> tuple[Extra, ...]:
     disk = f"Disk {op.old_disk_id}"
     if op.backup_skipped:
         return (Extra(Kind.BACKED_UP, False, "NothingToSave", op.backup_skipped),)
+    if op.ending is not None and op.snapshot_id is None:
+        return (Extra(Kind.BACKED_UP, False, "BackupFailed", f"{disk} is not saved."),)
     if op.step is Step.BACKUP:
         return (Extra(Kind.BACKED_UP, False, "BackingUp", f"{disk} is being saved."),)
     text = f"{disk} is saved as snapshot {op.snapshot_id}."

@@ -14,7 +14,7 @@ from sysdisk.api.conditions import Extra, Kind
 from sysdisk.api.policy import Approval
 from sysdisk.api.reasons import Reason
 from sysdisk.api.status import OperationInputs, Plan, SystemDiskSpecStatus
-from sysdisk.core import approval, windows
+from sysdisk.core import approval, windows, words
 from sysdisk.core.model import RESYNC, SETTLE, Action, Decision, DropApproval, Look, Subject
 from sysdisk.core.orders import protected, suspended
 from sysdisk.core.outcome import ENDING_BACKUP_FAILED
@@ -49,9 +49,18 @@ class Due:
     def extras(self) -> tuple[Extra, ...]:
         """What is told beside Ready: drift, and the approval where one is needed."""
         shown = drift_extras(self.drift)
-        if approval.needed(effective(self.subject).approval):
+        if self.approval_void:
+            text = f"Plan {self.plan.id} is not approved, and no approval counts here."
+            shown += (Extra(Kind.APPROVED, False, Reason.APPROVAL_NOT_ENFORCED.value, text),)
+        elif approval.needed(effective(self.subject).approval):
             shown += (approval.condition(approval.judge(self.subject, self.plan, self.now)),)
         return shown
+
+    @property
+    def approval_void(self) -> bool:
+        """Whether an approval is required where anybody could give it."""
+        required = self.subject.require.approval is Approval.MANUAL
+        return required and not self.account.approval_enforced
 
     def with_plan(self, plan: Plan) -> Due:
         return replace(self, plan=plan, status=self.status.replace(plan=plan))
@@ -105,7 +114,8 @@ def _held(due: Due) -> Decision | None:
     if due.account.suspended:
         return due.refuse(
             Reason.ACCOUNT_SUSPENDED,
-            f"{todo} Not begun: EcsAccount {due.account.name} is suspended by an admin.",
+            f"{todo} Not begun: EcsAccount {due.account.name} is suspended by an admin. It begins "
+            "by itself when an admin resumes the account.",
         )
     if plan.spent:
         saved = plan.spent_reason != ENDING_BACKUP_FAILED
@@ -139,8 +149,7 @@ def _approval(due: Due) -> Decision | None:
     """A person's word, where the policy asks for one."""
     if not approval.needed(effective(due.subject).approval):
         return None
-    required = due.subject.require.approval is Approval.MANUAL
-    if required and not due.account.approval_enforced:
+    if due.approval_void:
         return due.refuse(
             Reason.APPROVAL_NOT_ENFORCED,
             f"Plan {due.plan.id} is due. Not begun: EcsAccount {due.account.name} requires an "
@@ -182,12 +191,16 @@ def _window(due: Due) -> Decision | None:
         return due.refuse(
             Reason.AWAITING_WINDOW,
             f"Plan {due.plan.id} is due: {'; '.join(due.plan.changes)}. It begins in the "
-            f"maintenance window that opens at {windows.at(found.opens)}.",
+            f"maintenance window that opens at {windows.at(found.opens)}; to have it earlier, "
+            f"change {origin_of_windows(due.subject)}.",
             look_again=min(found.opens - due.now, RESYNC),
         )
+    seen = any(entry.new_disk_id for entry in due.subject.status.history)
+    short = windows.too_short_text(found, need, backup=wants_backup(policy), seen=seen)
     return due.refuse(
         Reason.WINDOW_TOO_SHORT,
-        f"Plan {due.plan.id} is due. Not begun: {windows.too_short_text(found, need)}",
+        f"Plan {due.plan.id} is due. Not begun: {short} The windows stand in "
+        f"{origin_of_windows(due.subject)}.",
     )
 
 
@@ -197,27 +210,32 @@ def _no_place(due: Due) -> Decision | None:
     if account.brake_pulled:
         return due.refuse(
             Reason.BRAKE_PULLED,
-            f"Plan {due.plan.id} is due. Not begun: {account.failures_in_a_row} operations of "
-            f"EcsAccount {account.name} failed in a row. Look at why, then run "
+            f"Plan {due.plan.id} is due. Not begun: "
+            f"{words.operations(account.failures_in_a_row)} of EcsAccount {account.name} failed in "
+            "a row (limits.stopAfterFailures), so nothing new begins in it. Look at why in the "
+            "specs that failed (`kubectl get sds -A -o wide`), then have an admin run "
             f"`sysdisk resume --account {account.name}`.",
         )
     if due.first_sight and account.first_sights >= account.first_sight_per_hour:
         return due.refuse(
             Reason.FIRST_SIGHT_LIMITED,
             f"Plan {due.plan.id} is due. Not begun yet: specs without a record begin at most "
-            f"{account.first_sight_per_hour} an hour in EcsAccount {account.name}.",
+            f"{account.first_sight_per_hour} an hour in EcsAccount {account.name} "
+            "(limits.firstSightPerHour), lest a cluster restored without status replaces every "
+            "disk at once. It begins by itself when its turn comes; an admin can raise the limit.",
         )
     if account.under_way >= account.concurrent_replacements:
         return due.refuse(
             Reason.AWAITING_SLOT,
-            f"Plan {due.plan.id} is due. It begins when one of the "
-            f"{account.concurrent_replacements} places of EcsAccount {account.name} is free.",
+            f"Plan {due.plan.id} is due. Not begun yet: EcsAccount {account.name} has as many "
+            f"operations under way as it allows at once ({account.concurrent_replacements}, "
+            "limits.concurrentReplacements). It begins by itself when one has ended.",
             look_again=SLOT_PAUSE,
         )
     if due.observed.dry_run:
         return due.refuse(
             Reason.DRY_RUN,
             f"Plan {due.plan.id} is due: {'; '.join(due.plan.changes)}. Not begun: the operator "
-            "runs with --dry-run.",
+            "runs with --dry-run. It begins when an operator without --dry-run sees it.",
         )
     return None

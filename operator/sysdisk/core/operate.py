@@ -83,8 +83,11 @@ def operate(subject: Subject, op: Operation, observed: Observed, now: datetime) 
     op = by_this_clock(op, now)
     if observed.failure:
         return _unreachable(subject, op, observed, now)
+    if op.step is Step.BACKUP and op.snapshot_id is not None and observed.backup is None:
+        return ask(subject, Look(backup=op.snapshot_id))
     if not (observed.fresh and observed.instance_seen):
-        return ask(subject, Look(fresh=True, disks=_disks_for(op)))
+        saving = _still_saving(subject, op, observed, now)
+        return saving or ask(subject, Look(fresh=True, disks=_disks_for(op, observed)))
     if observed.instance is None:
         return _gone(subject, op, now)
     p = Pass(subject, op, observed, observed.instance, now)
@@ -105,7 +108,19 @@ def operate(subject: Subject, op: Operation, observed: Observed, now: datetime) 
             assert_never(op.step)
 
 
-def _disks_for(op: Operation) -> DiskLook:
+def _still_saving(
+    subject: Subject, op: Operation, observed: Observed, now: datetime
+) -> Decision | None:
+    """Return that the snapshot is waited for: nothing is done, so no fresh look is spent on it."""
+    if op.step is not Step.BACKUP or op.ending is not None or observed.instance is None:
+        return None
+    p = Pass(subject, op, observed, observed.instance, now)
+    return None if changed_mind(p) else backup.progress(p)
+
+
+def _disks_for(op: Operation, observed: Observed) -> DiskLook:
+    if op.step is Step.BACKUP and backup.settled(op, observed.backup):
+        return DiskLook.ALL  # what follows is the second look
     sees = (Step.BACKUP, Step.REPLACE, Step.VERIFY)
     return DiskLook.KNOWN if op.step in sees else DiskLook.NONE
 
@@ -372,8 +387,10 @@ def _send_replace(p: Pass, pause: timedelta) -> Decision:
     op = p.op
     due = op.last_try_at + pause if op.last_try_at is not None else p.now
     if p.now < due:
-        reason = Reason.OUTCOME_UNKNOWN if op.outcome is Outcome.UNKNOWN else Reason.REPLACING
-        return p.say(reason, replace_text(p.id, p.op), look_again=_until(p, due))
+        unknown = op.outcome is Outcome.UNKNOWN
+        reason = Reason.OUTCOME_UNKNOWN if unknown else Reason.REPLACING
+        text = _unknown_text(p) if unknown else replace_text(p.id, p.op)
+        return p.say(reason, text, look_again=_until(p, due))
     sent = with_secret(p).replace(
         tries=op.tries + 1,
         outcome=Outcome.UNKNOWN,
@@ -385,6 +402,14 @@ def _send_replace(p: Pass, pause: timedelta) -> Decision:
         Reason.REPLACING,
         replace_text(p.id, p.op),
         action=ReplaceSystemDisk(p.id, sent.inputs, sent.client_token),
+    )
+
+
+def _unknown_text(p: Pass) -> str:
+    return (
+        f"ReplaceSystemDisk was sent for plan {p.op.plan_id} and its answer was lost. The same "
+        f"request, under the same token, finds out whether ECS did it; {p.id} is not started "
+        f"before that is known.{error_text(p.op)}"
     )
 
 

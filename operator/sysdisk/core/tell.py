@@ -8,7 +8,7 @@ from typing import Final
 from sysdisk.api.conditions import Kind
 from sysdisk.api.reasons import Reason
 from sysdisk.api.status import ErrorClass, LastError, Operation, Outcome, Step
-from sysdisk.core import words
+from sysdisk.core import backup, words
 from sysdisk.core.ending import SPENT, with_cause
 from sysdisk.core.model import SETTLE, Decision, Event, Subject
 from sysdisk.core.verdict import verdict
@@ -37,6 +37,8 @@ def tell(
             now,
             look_again=SETTLE,
         )
+    if learned.snapshot_id is not None and intent.snapshot_id is None:
+        return verdict(subject, status, reason, backup.text(learned), now, look_again=SETTLE)
     error = learned.last_error
     where = _reason(reason, learned)
     if error is None or (learned.request_ids == intent.request_ids and error == intent.last_error):

@@ -65,11 +65,17 @@ class Pass:
             self.subject,
             self.status,
             reason,
-            message,
+            self._told(message),
             self.now,
             action=action,
             look_again=look_again,
         )
+
+    def _told(self, message: str) -> str:
+        """Return `message`, with why a deletion waits where it does not say so itself."""
+        if not self.subject.deleting or "being deleted" in message:
+            return message
+        return f"{message} This object is being deleted: it goes when the operation has ended."
 
 
 def believed(op: Operation, instance_id: str) -> bool:

@@ -261,8 +261,8 @@ def at(when: datetime) -> str:
     return f"{when.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
-def too_short_text(found: TooShort, need: timedelta) -> str:
-    """Return why no window will do, and what to do about it."""
+def too_short_text(found: TooShort, need: timedelta, *, backup: bool, seen: bool) -> str:
+    """Return why no window will do, and what to do about it; `seen`: an earlier one was timed."""
     length = format_duration(timedelta(seconds=round(need.total_seconds())))
     if found.longest <= timedelta(0):
         return (
@@ -270,7 +270,8 @@ def too_short_text(found: TooShort, need: timedelta) -> str:
             "open. Correct the schedules."
         )
     return (
-        f"The work takes about {length}, judged by earlier ones, and the longest maintenance "
-        f"window is {format_duration(found.longest)}. Lengthen a window, or switch the backup off "
-        "if it is what takes so long."
+        f"{'Backup and work take' if backup else 'The work takes'} about {length}, "
+        f"{'judged by earlier ones' if seen else 'as is assumed until one was seen'}, and the "
+        f"longest maintenance window is {format_duration(found.longest)}. Lengthen a window"
+        f"{', or set backup.enabled: false' if backup else ''}."
     )

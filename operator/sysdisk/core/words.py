@@ -52,6 +52,11 @@ def answer(error: LastError) -> str:
     return f"{error.code}{message}{request}"
 
 
+def operations(count: int) -> str:
+    """Return how many operations, in words."""
+    return "1 operation" if count == 1 else f"{count} operations"
+
+
 def times(count: int) -> str:
     """Return how often, in words."""
     return {1: "once", 2: "twice"}.get(count, f"{count} times")
