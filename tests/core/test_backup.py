@@ -536,3 +536,28 @@ def test_the_policy_of_automatic_snapshots_is_put_back_after_a_backup_too() -> N
 def test_no_backup_means_no_condition() -> None:
     decision = decide(under_way(wanting=subject(backup={"enabled": False})), seen(), at(30))
     assert condition(decision) is None
+
+
+# -- what is told -----------------------------------------------------------------------------
+
+
+def test_an_accepted_snapshot_is_told_in_the_words_that_stay() -> None:
+    start, decision = begun()
+    told = tell(start, decision.reason, operation(decision), learned(TAKEN), NOW)
+    assert SNAPSHOT in ready(told)[2]
+    later = decide(after(start, told), seen(backup=Snapshot(SNAPSHOT, "progressing")), at(10))
+    assert later.status == told.status
+
+
+def test_a_refused_backup_is_not_called_under_way() -> None:
+    start, decision = begun()
+    op = learned(refused("QuotaExceed.Snapshot"))
+    told = tell(start, decision.reason, operation(decision), op, NOW)
+    assert condition(told) == ("False", "BackupFailed")
+
+
+def test_a_deletion_says_why_it_waits() -> None:
+    start = replace(under_way(Step.VERIFY), deleting=True)
+    waiting = decide(start, seen("Stopped"), at(30))
+    assert waiting.reason is Reason.VERIFYING
+    assert "goes when the operation has ended" in ready(waiting)[2]

@@ -149,6 +149,7 @@ def test_a_required_approval_needs_the_admission_policy() -> None:
     given = replace(approved(), require=Require(approval=Approval.MANUAL))
     bare = decide(given, seen(account=account(approval_enforced=False)), NOW)
     assert (bare.action, bare.reason) == (Nothing(), Reason.APPROVAL_NOT_ENFORCED)
+    assert condition(bare, "Approved") == ("False", "ApprovalNotEnforced")
     assert bare.status.condition("Stalled") is not None
     held = decide(given, seen(), NOW)
     assert held.reason is Reason.PLANNED

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any, Final
 
 import pytest
@@ -76,6 +77,14 @@ def test_a_backup_costs_one_write_and_comes_before_the_stop() -> None:
     assert world.ecs_writes() == writes
     (entry,) = world.status()["history"]
     assert entry["snapshotId"] in world.cloud.state.snapshots
+
+
+def test_with_a_backup_a_replacement_takes_ten_writes_on_the_spec() -> None:
+    world = tell(BACKUP)
+    writes = Counter(
+        call.verb for call in world.traffic.log if call.write and call.subject == "shop/web-1"
+    )
+    assert writes == {"patch_status systemdiskspecs": 8, "patch_metadata systemdiskspecs": 2}
 
 
 @pytest.mark.parametrize("how", CUTS)

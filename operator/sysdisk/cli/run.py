@@ -46,7 +46,8 @@ def run(
         typer.Option(
             envvar="SYSDISK_POLL_INTERVAL",
             metavar="DURATION",
-            help="The longest time between two looks while something is under way.",
+            help="The longest time between two looks while something is under way; ten times as "
+            "long while a backup is made.",
         ),
     ] = "3s",
     resync_interval: Annotated[

@@ -22,7 +22,7 @@ class Failure:
     def text(self) -> str:
         """One line: code, message and request ID, for logs and conditions."""
         head = f"{self.code}: {self.message}" if self.message else self.code
-        return f"{head} (request ID {self.request_id})" if self.request_id else head
+        return f"{head.rstrip('. ')} (request ID {self.request_id})" if self.request_id else head
 
 
 @dataclass(frozen=True, slots=True)
