@@ -20,6 +20,7 @@ from tests.support.builders import (
     operation,
     ready,
     refused,
+    replaced,
     seen,
     subject,
     under_way,
@@ -561,3 +562,10 @@ def test_a_deletion_says_why_it_waits() -> None:
     waiting = decide(start, seen("Stopped"), at(30))
     assert waiting.reason is Reason.VERIFYING
     assert "goes when the operation has ended" in ready(waiting)[2]
+
+
+def test_the_end_tells_which_snapshot_holds_the_old_disk() -> None:
+    start = under_way(Step.FINISH, wanting=wanting(), snapshot_id=SNAPSHOT)
+    ended = decide(start, replaced("Running"), at(60))
+    (told,) = [event for event in ended.events if event.reason == "Replaced"]
+    assert told.message.endswith(f"It is saved as snapshot {SNAPSHOT}.")

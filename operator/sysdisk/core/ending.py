@@ -233,6 +233,8 @@ def _event(op: Operation, word: str, differs: tuple[str, ...]) -> Event:
             warning=word in FAILED_RESULTS,
         )
     text = f"Disk {op.old_disk_id} was replaced by {op.new_disk_id} (plan {op.plan_id})."
+    if op.snapshot_id is not None:
+        text += f" It is saved as snapshot {op.snapshot_id}."
     if differs:
         return Event("ReplacedWithDifferences", f"{text} But: {'; '.join(differs)}.", warning=True)
     if op.last_error is not None:
