@@ -11,7 +11,7 @@ from tests.support.builders import NOW, account, after, at, opened, operation, r
 
 from sysdisk.api.account import Defaults, Require
 from sysdisk.api.meta import ANNOTATION_APPROVE, ANNOTATION_APPROVED_BY, ANNOTATION_RETRY
-from sysdisk.api.policy import Approval, MaintenanceWindow
+from sysdisk.api.policy import Approval, Backup, MaintenanceWindow
 from sysdisk.api.reasons import Reason
 from sysdisk.core.decide import decide
 from sysdisk.core.ending import close
@@ -274,3 +274,31 @@ def test_nothing_is_replaced_after_the_end_of_the_window_and_the_machine_is_give
     assert isinstance(last.action, ReplaceSystemDisk)
     for late in (at(hours=2), at(hours=2, minutes=30)):
         assert isinstance(decide(begun, seen("Stopped"), late).action, StartInstance)
+
+
+@pytest.mark.parametrize(
+    ("own", "default", "required", "place"),
+    [
+        ([NIGHT], None, None, "spec.maintenanceWindows."),
+        (None, NIGHT, None, "EcsAccount default, defaults.maintenanceWindows."),
+        (None, None, NIGHT, "change EcsAccount default, require.maintenanceWindows."),
+        ([NIGHT], None, NIGHT, "change spec.maintenanceWindows and EcsAccount default, require."),
+    ],
+)
+def test_who_waits_for_a_window_is_told_where_it_is_written(
+    own: list[dict[str, str]] | None,
+    default: dict[str, str] | None,
+    required: dict[str, str] | None,
+    place: str,
+) -> None:
+    def listed(window: dict[str, str] | None) -> tuple[MaintenanceWindow, ...] | None:
+        return (MaintenanceWindow.from_api(window),) if window else None
+
+    waiting = replace(
+        subject(maintenanceWindows=own),
+        defaults=Defaults(maintenance_windows=listed(default), backup=Backup(enabled=False)),
+        require=Require(maintenance_windows=listed(required)),
+    )
+    decision = decide(waiting, seen(), NOW)
+    assert decision.reason is Reason.AWAITING_WINDOW
+    assert place in ready(decision)[2]

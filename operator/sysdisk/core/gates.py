@@ -18,7 +18,13 @@ from sysdisk.core import approval, windows, words
 from sysdisk.core.model import RESYNC, SETTLE, Action, Decision, DropApproval, Look, Subject
 from sysdisk.core.orders import protected, suspended
 from sysdisk.core.outcome import ENDING_BACKUP_FAILED
-from sysdisk.core.policy import calendar, effective, wants_backup, window_faults
+from sysdisk.core.policy import (
+    calendar,
+    effective,
+    wants_backup,
+    where_windows_stand,
+    window_faults,
+)
 from sysdisk.core.preflight import Fault, faults, needed_looks, summary
 from sysdisk.core.tried import resting_text, spent_text
 from sysdisk.core.verdict import verdict
@@ -192,7 +198,7 @@ def _window(due: Due) -> Decision | None:
             Reason.AWAITING_WINDOW,
             f"Plan {due.plan.id} is due: {'; '.join(due.plan.changes)}. It begins in the "
             f"maintenance window that opens at {windows.at(found.opens)}; to have it earlier, "
-            f"change {origin_of_windows(due.subject)}.",
+            f"change {where_windows_stand(due.subject)}.",
             look_again=min(found.opens - due.now, RESYNC),
         )
     seen = any(entry.new_disk_id for entry in due.subject.status.history)
@@ -200,7 +206,7 @@ def _window(due: Due) -> Decision | None:
     return due.refuse(
         Reason.WINDOW_TOO_SHORT,
         f"Plan {due.plan.id} is due. Not begun: {short} The windows stand in "
-        f"{origin_of_windows(due.subject)}.",
+        f"{where_windows_stand(due.subject)}.",
     )
 
 

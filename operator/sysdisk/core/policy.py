@@ -56,6 +56,18 @@ def calendar(policy: PlanPolicy) -> windows.Calendar:
     return [group for group in (policy.maintenance_windows, policy.required_windows) if group]
 
 
+def where_windows_stand(subject: Subject) -> str:
+    """Return where the windows in force are written, for a person who wants others."""
+    policy, account = effective(subject), f"EcsAccount {subject.spec.account_ref.name}"
+    chosen = "spec" if subject.spec.maintenance_windows is not None else f"{account}, defaults"
+    places = []
+    if policy.maintenance_windows:
+        places.append(f"{chosen}.maintenanceWindows")
+    if policy.required_windows:
+        places.append(f"{account}, require.maintenanceWindows")
+    return " and ".join(places)
+
+
 def window_faults(subject: Subject) -> tuple[str, ...]:
     """Return what is wrong with the windows in force, and where to correct it; empty: nothing."""
     return tuple(_window_faults(subject, effective(subject)))
