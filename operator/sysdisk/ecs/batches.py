@@ -49,8 +49,8 @@ class Batcher(Generic[K, V]):
     One round is asked at a time; who comes meanwhile shares the next one. The more keys are asked
     for lately, the longer the next round waits after the last (by their square: 20 ms for ten, 2 s
     for a hundred): a hundred machines that are watched at odd moments then share requests, and a
-    few never wait. A key that the answer does not hold is answered None. An error reaches exactly those
-    whose request failed.
+    few never wait. A key that the answer does not hold is answered None. An error reaches exactly
+    those whose request failed.
     """
 
     def __init__(self, fetch: Fetch[K, V], clock: Clock, *, size: int, gather: float) -> None:
