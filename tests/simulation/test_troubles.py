@@ -207,3 +207,11 @@ def test_an_outcome_that_stays_unknown_for_over_an_hour_is_found_out(
 )
 def test_what_schedules_once_found_does_not_come_back(troubles: tuple[Trouble, ...]) -> None:
     _with(*troubles, until=60.0)
+
+
+def test_two_operators_that_fail_alike_do_not_write_over_each_others_words() -> None:
+    """Each failed check has its own request ID: they wrote 20 000 times in a minute."""
+    frozen = Cut("patch_metadata ecsaccounts", 2, "before", Blow(Kind.FROZEN, 8.0))
+    world = _with(frozen, Turn(8.0, "ECS fails", 56.0), until=70.0, operators=2)
+    writes = [call for call in world.traffic.log if call.verb == "patch_status ecsaccounts"]
+    assert len(writes) < 60

@@ -7,7 +7,7 @@ that became true in the cloud. It never steers.
 from __future__ import annotations
 
 import base64
-from collections import Counter
+from collections import Counter, defaultdict, deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote, quote_plus
@@ -31,6 +31,9 @@ STEP_OF: Final = {
     "ApplyAutoSnapshotPolicy": "Finish",
 }
 TOLD: Final = 60
+FLAPS: Final = 60
+FLAPS_WITHIN: Final = 10.0
+"""So many writes of one object within so many seconds: somebody undoes what somebody does."""
 
 
 @dataclass(slots=True)
@@ -59,6 +62,9 @@ class Judge:
     _disks: dict[str, int] = field(default_factory=dict)
     _effects_seen: int = 0
     _secrets: set[str] = field(default_factory=set)
+    _written: defaultdict[tuple[str, str], deque[float]] = field(
+        default_factory=lambda: defaultdict(lambda: deque(maxlen=FLAPS))
+    )
     _grant_lost_at: float | None = None
     grant_tolerance: float = 5.0
     """Seconds for which a process may not know yet that its grant is gone."""
@@ -117,6 +123,7 @@ class Judge:
     def committed(self, resource: Resource, event: WatchEvent) -> None:
         """An object was stored."""
         self._look_for_secrets(resource, event.object)
+        self._flaps(resource, event.object["metadata"]["name"])
         if resource is ACCOUNTS:
             self._note_grant(event)
         if resource is not SPECS:
@@ -197,6 +204,14 @@ class Judge:
         if self._accepted[plan] > 1 or self._disks[disk] > 1:
             self._accuse("I1", f"disk {disk} replaced again (plan {plan})")
         return None
+
+    def _flaps(self, resource: Resource, name: str) -> None:
+        """I8: nothing is written again and again, whatever two operators believe."""
+        times, now = self._written[resource.plural, name], self.world.now
+        if len(times) == FLAPS and now - times[0] < FLAPS_WITHIN:
+            self._accuse("I8", f"{resource.plural} {name} is written {FLAPS} times in a moment")
+            times.clear()
+        times.append(now)
 
     def _look_for_secrets(self, resource: Resource, body: Any) -> None:
         if not self._secrets:

@@ -11,7 +11,7 @@ import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -399,6 +399,7 @@ class Accounts:
         shown = account.health
         if shown.ready and not await self._enforced(account.spec):
             shown = NOT_ENFORCED
+        shown = _as_told(account, before, shown)
         after = before.replace(
             observed_generation=generation,
             conditions=(_ready(before, shown, generation, now),),
@@ -573,6 +574,18 @@ def _contradicted(account: Account, status: EcsAccountStatus) -> bool:
         and ready is not None
         and ready.reason not in (account.health.reason, NOT_ENFORCED.reason)
     )
+
+
+def _as_told(account: Account, status: EcsAccountStatus, health: Health) -> Health:
+    """Return `health` in the words that status has for it, if our check was told before.
+
+    Another process that came to the same finding says it with another request ID. Each would
+    write its own over the other's.
+    """
+    ready = status.condition("Ready")
+    if ready is None or account.told is None or account.told != account.checked:
+        return health
+    return replace(health, message=ready.message) if ready.reason == health.reason else health
 
 
 def _ready(
