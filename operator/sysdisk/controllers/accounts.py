@@ -269,7 +269,7 @@ class Accounts:
             )
             account = Account(name, spec, connection, client, spec.endpoint or "")
             self._known[name] = account
-        elif account.spec != spec:
+        elif account.spec is not spec and account.spec != spec:
             account.client.configure(spec.limits)
             if account.endpoint != (spec.endpoint or ""):
                 account.connected = False

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import timedelta
@@ -15,6 +14,7 @@ from sysdisk.controllers.store import Store
 from sysdisk.core.model import DiskLook, Key, Look, Subject
 from sysdisk.core.world import AccountLook, Claim, Instance, Observed, SecretLook, SecretState
 from sysdisk.ecs.account import RegionClient
+from sysdisk.ecs.batches import together
 from sysdisk.ecs.errors import EcsError
 from sysdisk.ecs.lookups import Lookups
 from sysdisk.ecs.sights import Disks, Sight
@@ -65,7 +65,8 @@ class Eyes:
     async def account(self, subject: Subject, observed: Observed) -> Observed:
         """Return `observed` with the account as it is now: a pass can be held up anywhere."""
         self._account = await self._accounts.look(subject)
-        return replace(observed, account=self._account)
+        same = observed.account == self._account
+        return observed if same else replace(observed, account=self._account)
 
     async def still_granted(self, subject: Subject) -> bool:
         """Whether the account allows what it allowed at the decision (I7): asked before a write."""
@@ -90,8 +91,7 @@ class Eyes:
     ) -> Observed:
         if look.fresh or look.disks is not DiskLook.NONE or not observed.instance_seen:
             observed = await self._instance(subject, observed, look, region)
-        told = await asyncio.gather(*(ask for ask in self._asked(subject, observed, look, region)))
-        for fields in told:
+        for fields in await together(self._asked(subject, observed, look, region)):
             observed = replace(observed, **fields)
         return observed
 
@@ -248,4 +248,6 @@ def _with(observed: Observed, sight: Sight, *, fresh: bool) -> Observed:
 
 def with_counts(observed: Observed, account: AccountLook, under_way: int) -> Observed:
     """Return `observed` with the account's operations as they are counted at this very moment."""
+    if account.under_way == under_way:
+        return observed
     return replace(observed, account=replace(account, under_way=under_way))

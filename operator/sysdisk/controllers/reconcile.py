@@ -23,7 +23,8 @@ from sysdisk.controllers.observe import Eyes, with_counts
 from sysdisk.controllers.pace import Pace
 from sysdisk.controllers.recorder import Recorder, Unreadable, read_subject
 from sysdisk.controllers.stops import STRAY_LOOK, Stops
-from sysdisk.controllers.store import AccountKey, Slim, Store
+from sysdisk.controllers.store import AccountKey, Store
+from sysdisk.controllers.subjects import Subjects
 from sysdisk.core.answers import Accepted, Answer, NotSent
 from sysdisk.core.decide import decide
 from sysdisk.core.model import (
@@ -120,6 +121,7 @@ class Reconciler:
         self._wake = wake
         self._dry_run = dry_run
         self._recorder = Recorder(kube, specs)
+        self._subjects = Subjects(specs)
         self._pace = Pace(poll_interval, clock.monotonic)
         self._notes: dict[Key, tuple[Operation, Operation]] = {}
         self._stops = Stops(accounts, specs, clock.monotonic)
@@ -152,18 +154,17 @@ class Reconciler:
             self._accounts.free(key)
 
     async def _pass(self, key: Key) -> timedelta | None:
-        body = await self._read(key)
-        if body is None:
-            self._forget(key)
-            return await self._stops.rest_of(key)
-        begun = self._clock.monotonic()
         try:
-            subject = read_subject(key, body)
+            subject = await self._read(key)
         except Unreadable as exc:
             log.error(  # noqa: TRY400 - a person is needed; the traceback says nothing
                 "record not understood", extra={"key": str(key), "error": str(exc)}
             )
             return self._resync
+        if subject is None:
+            self._forget(key)
+            return await self._stops.rest_of(key)
+        begun = self._clock.monotonic()
         subject = self._noted(subject)
         eyes = Eyes(self._kube, self._accounts, self._specs, begun, dry_run=self._dry_run)
         observed = await eyes.first(subject)
@@ -173,13 +174,15 @@ class Reconciler:
         subject = self._with_policies(subject, observed)
         return await self._step(subject, eyes, observed)
 
-    async def _read(self, key: Key) -> Slim | None:
-        """Return the record: the watch's copy, or a fresh one after somebody else wrote."""
+    async def _read(self, key: Key) -> Subject | None:
+        """Return the record: the watch's copy, or a fresh one after somebody else wrote.
+
+        Raises Unreadable.
+        """
         if key in self._stale:
-            body = await self._recorder.read_again(key)
+            await self._recorder.read_again(key)
             self._stale.discard(key)
-            return body
-        return self._specs.get(key)
+        return self._subjects.get(key)
 
     def _forget(self, key: Key) -> None:
         for memory in (self._notes, self._said, self._failing, self._counted):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Final
 
 from sysdisk.api.conditions import Kind
@@ -46,11 +47,16 @@ class Pass:
         """
         base = self.subject.status
         seen = with_sight(base, self.instance, self.observed.system_disk, self.now)
-        same = seen.replace(instance_status=base.instance_status, observed_at=base.observed_at)
-        if base.locked and not seen.locked:
-            same = same.replace(locked=base.locked, operation_locks=base.operation_locks)
-        if same == base and base.instance_status is not None:
-            seen = base
+        if seen is not base and base.instance_status is not None:
+            locks_went = base.locked and not seen.locked
+            locks = base if locks_went else seen
+            same = seen.replace(
+                instance_status=base.instance_status,
+                observed_at=base.observed_at,
+                locked=locks.locked,
+                operation_locks=locks.operation_locks,
+            )
+            seen = base if same == base else seen
         return with_cause(seen, self.subject.status.operation, self.op).replace(operation=self.op)
 
     def say(
@@ -78,8 +84,12 @@ class Pass:
         return f"{message} This object is being deleted: it goes when the operation has ended."
 
 
+@lru_cache(maxsize=1024)
 def believed(op: Operation, instance_id: str) -> bool:
-    """Whether plan ID and token recompute from the rest of the record: else it is not ours."""
+    """Whether plan ID and token recompute from the rest of the record: else it is not ours.
+
+    Asked at every look at an operation, whose record hardly ever changes.
+    """
     plan = plan_id_of(
         op.inputs,
         instance_id=instance_id,

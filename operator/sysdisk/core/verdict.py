@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from sysdisk.api.conditions import Extra, Kind, conditions
 from sysdisk.api.reasons import Reason, Standing, phase, standing
@@ -86,20 +86,20 @@ def with_sight(
         OperationLock(reason=lock.reason, message=lock.message or None)
         for lock in sorted(instance.locks)
     )
-    seen = status.replace(
-        image_id=instance.image_id or None,
-        instance_status=instance.status,
-        locked=bool(instance.locks),
-        operation_locks=locks,
-    )
+    seen: dict[str, Any] = {
+        "image_id": instance.image_id or None,
+        "instance_status": instance.status,
+        "locked": bool(instance.locks),
+        "operation_locks": locks,
+    }
     if disk is not None:
-        moved = status.disk_id is not None and status.disk_id != disk.disk_id
-        seen = seen.replace(
-            disk_id=disk.disk_id,
-            size=disk.size,
-            previous_disk_id=status.disk_id if moved else status.previous_disk_id,
-        )
-    return seen if seen == status else seen.replace(observed_at=now)
+        seen |= {"disk_id": disk.disk_id, "size": disk.size}
+        if status.disk_id is not None and status.disk_id != disk.disk_id:
+            seen["previous_disk_id"] = status.disk_id
+    if all(getattr(status, name) == value for name, value in seen.items()):
+        return status
+    after = status.replace(**seen)
+    return status if after == status else after.replace(observed_at=now)
 
 
 def without_sight(status: SystemDiskSpecStatus) -> SystemDiskSpecStatus:

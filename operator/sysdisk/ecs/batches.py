@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, TypeVar
@@ -29,6 +29,17 @@ K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 
+async def together(asks: Iterable[Awaitable[V]]) -> Sequence[V]:
+    """Return what `asks` return, waited for side by side; the first error is raised.
+
+    One alone, as in most looks at one machine, is waited for in place and needs no task.
+    """
+    listed = list(asks)
+    if len(listed) > 1:
+        return await asyncio.gather(*listed)
+    return [await ask for ask in listed]
+
+
 @dataclass(frozen=True, slots=True)
 class Seen(Generic[V]):
     """What was answered. `begun_at` (monotonic) is not after the moment the request left."""
@@ -36,6 +47,13 @@ class Seen(Generic[V]):
     value: V
     begun_at: float
     seen_at: datetime
+
+
+def answered(answer: Seen[V] | EcsError) -> Seen[V]:
+    """Return an answer that is one. Raises EcsError, each time a new one."""
+    if isinstance(answer, EcsError):
+        raise type(answer)(answer.failure)
+    return answer
 
 
 Fetch = Callable[[Sequence[K]], Awaitable[Mapping[K, V | EcsError]]]
@@ -63,17 +81,18 @@ class Batcher(Generic[K, V]):
         self._began = -math.inf
         self._lately: dict[K, float] = {}
 
-    async def get(self, key: K) -> Seen[V | None]:
-        """Return the answer for `key`, of a request begun after this call. Raises EcsError."""
+    def ask(self, key: K) -> asyncio.Future[Seen[V | None] | EcsError]:
+        """Ask for `key` in the next request; return its answer to come, for `answered`."""
         future: asyncio.Future[Seen[V | None] | EcsError]
         future = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(key, []).append(future)
         if self._round is None:
             self._round = asyncio.create_task(self._run())
-        answer = await future
-        if isinstance(answer, EcsError):
-            raise type(answer)(answer.failure)
-        return answer
+        return future
+
+    async def get(self, key: K) -> Seen[V | None]:
+        """Return the answer for `key`, of a request begun after this call. Raises EcsError."""
+        return answered(await self.ask(key))
 
     async def close(self) -> None:
         """Stop asking; who still waits gets `NoAnswer`."""
@@ -106,7 +125,7 @@ class Batcher(Generic[K, V]):
         self._began = self._clock.monotonic()
         self._lately |= dict.fromkeys(keys, self._began)
         chunks = [keys[i : i + self._size] for i in range(0, len(keys), self._size)]
-        await asyncio.gather(*(self._ask(chunk, waiting) for chunk in chunks))
+        await together(self._ask(chunk, waiting) for chunk in chunks)
 
     async def _ask(self, keys: Sequence[K], waiting: _Waiting[K, V]) -> None:
         begun_at = self._clock.monotonic()

@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import TypeVar
 
 from sysdisk.core.world import Disk, Family, Image, Instance
-from sysdisk.ecs.batches import Batcher, Seen
+from sysdisk.ecs.batches import Batcher, Seen, answered
 from sysdisk.ecs.calls import IDS_A_CALL
 from sysdisk.ecs.clock import Clock
 from sysdisk.ecs.errors import EcsError
@@ -175,12 +175,12 @@ class Inventory:
     async def _look(self, instance_id: str, disks: Disks, expect: tuple[str, ...]) -> Sight:
         known = self._known_disks(instance_id) if disks is Disks.KNOWN else ()
         disk_ids = tuple(dict.fromkeys((*known, *expect)))
-        seen, found, listed = await asyncio.gather(
-            self._instances.get(instance_id),
-            asyncio.gather(*map(self._disks.get, disk_ids)),
-            self._listed(instance_id, disks is Disks.ALL),
-        )
-        by_id = dict(zip(disk_ids, found, strict=True))
+        instance_to_come = self._instances.ask(instance_id)
+        disks_to_come = {disk_id: self._disks.ask(disk_id) for disk_id in disk_ids}
+        list_to_come = self._attached.ask(instance_id) if disks is Disks.ALL else None
+        seen = answered(await instance_to_come)
+        by_id = {disk_id: answered(await disk) for disk_id, disk in disks_to_come.items()}
+        listed = answered(await list_to_come) if list_to_come else None
         sight = self._sight(seen, by_id, disk_ids, instance_id)
         sight = replace(sight, disks=tuple((d, by_id[d].value) for d in expect))
         if seen.value is None:
@@ -192,9 +192,6 @@ class Inventory:
         listed = listed or await self._attached.get(instance_id)
         attached = listed.value or Attached()
         return replace(sight, system_disks=attached.system, data_disk_ids=attached.data_ids)
-
-    async def _listed(self, instance_id: str, asked: bool) -> Seen[Attached | None] | None:
-        return await self._attached.get(instance_id) if asked else None
 
     def _sight(
         self,

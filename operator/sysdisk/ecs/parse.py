@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from sysdisk.core.world import Disk, Family, Image, Instance, Lock, Snapshot, Supply
@@ -340,6 +341,7 @@ def _flag(raw: Mapping[str, Any], name: str) -> bool | None:
     return words.get(value.lower()) if isinstance(value, str) else None
 
 
+@lru_cache(maxsize=4096)
 def _time(text: str) -> datetime | None:
     """Return an aware time, None for none, for never and for what is not understood."""
     for pattern in _TIMES:

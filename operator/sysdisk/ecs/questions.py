@@ -5,7 +5,6 @@ Every answer is of all pages: a list that broke off raises, so "left out" means 
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
@@ -13,6 +12,7 @@ from typing import TypeVar
 from sysdisk.core.answers import ErrorClass
 from sysdisk.core.world import Disk, Instance
 from sysdisk.ecs import calls, parse
+from sysdisk.ecs.batches import together
 from sysdisk.ecs.errors import EcsError, Refusal
 from sysdisk.ecs.lookups import Read, pages
 from sysdisk.ecs.port import Params
@@ -58,7 +58,7 @@ class Questions:
             i: Attached(tuple(listed[i])) for i in instance_ids if listed and i in listed
         }
         alone = [i for i in instance_ids if not _has_system(found.get(i))]
-        answers = await asyncio.gather(*map(self._attached_to, alone))
+        answers = await together(map(self._attached_to, alone))
         return found | dict(zip(alone, answers, strict=True))
 
     async def _attached_to(self, instance_id: str) -> Attached | EcsError:
@@ -115,7 +115,7 @@ class Questions:
         batches = [[i] for i in suspects]
         if clean := [i for i in ids if i not in self._refused]:
             batches.append(clean)
-        answers = await asyncio.gather(*(self._apart(ask, b, Patience()) for b in batches))
+        answers = await together(self._apart(ask, b, Patience()) for b in batches)
         found = {key: value for answer in answers for key, value in answer.items()}
         for key in suspects:
             if not isinstance(found.get(key), Refusal):
