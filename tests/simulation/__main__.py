@@ -4,78 +4,13 @@ from __future__ import annotations
 
 import argparse
 import logging
-import os
 import sys
 import time
-from collections import Counter
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field
 
-from tests.simulation.schedule import WRITES, failure, played, schedule, shrunk
+from tests.simulation.schedule import failure, played, schedule, shrunk
+from tests.simulation.tally import Progress, play_many, table
 
-CHUNK = 100
 SHOWN = 5
-
-
-@dataclass(slots=True)
-class Tally:
-    """What many schedules met. `cells` counts (write, what befell it)."""
-
-    schedules: int = 0
-    replaced: int = 0
-    cells: Counter[tuple[str, str]] = field(default_factory=Counter)
-    turns: Counter[str] = field(default_factory=Counter)
-    broken: list[int] = field(default_factory=list)
-
-    def add(self, other: Tally) -> None:
-        """Take in what another process counted."""
-        self.schedules += other.schedules
-        self.replaced += other.replaced
-        self.cells.update(other.cells)
-        self.turns.update(other.turns)
-        self.broken += other.broken
-
-
-def play_some(first: int, last: int) -> Tally:
-    """Return what the schedules of the seeds from `first` up to `last`, without it, met."""
-    logging.disable(logging.CRITICAL)
-    tally = Tally()
-    for seed in range(first, last):
-        tally.schedules += 1
-        try:
-            world = played(schedule(seed))
-        except Exception:
-            tally.broken.append(seed)
-            continue
-        tally.replaced += bool(world.cloud.effects_of("replacement_accepted"))
-        tally.turns.update(world.happened)
-        for call, side, blow in world.traffic.struck:
-            if call.verb in WRITES:
-                tally.cells[call.verb, f"{blow.kind} {side}"] += 1
-    return tally
-
-
-def play_many(first: int, count: int, processes: int | None = None) -> Tally:
-    """Return what `count` schedules met, played in as many processes as there are cores."""
-    starts = range(first, first + count, CHUNK)
-    ends = [min(start + CHUNK, first + count) for start in starts]
-    total = Tally()
-    with ProcessPoolExecutor(processes or os.cpu_count()) as pool:
-        for part in pool.map(play_some, starts, ends):
-            total.add(part)
-    return total
-
-
-def table(tally: Tally) -> str:
-    """Return the table of what befell each write, and how often."""
-    kinds = sorted({kind for _, kind in tally.cells})
-    wide = max(map(len, WRITES))
-    lines = [" " * wide + " ".join(f"{kind:>14}" for kind in kinds)]
-    for verb in WRITES:
-        cells = " ".join(f"{tally.cells[verb, kind]:>14}" for kind in kinds)
-        lines.append(f"{verb:<{wide}}{cells}")
-    lines += ["", *(f"{times:>8}  {name}" for name, times in sorted(tally.turns.items()))]
-    return "\n".join(lines)
 
 
 def replay(seed: int) -> int:
@@ -107,15 +42,19 @@ def main(arguments: list[str]) -> int:
     if given.seed is not None:
         return replay(given.seed)
     began = time.perf_counter()
-    tally = play_many(given.first, given.seeds)
+    tally = play_many(given.first, given.seeds, on_part=Progress(given.seeds))
     seconds = time.perf_counter() - began
     print(table(tally))
+    least, verb, kind = tally.least()
     print(
-        f"\n{tally.schedules} schedules in {seconds:.0f} s; in {tally.replaced} a disk was replaced"
+        f"\n{tally.schedules} schedules in {seconds:.0f} s; in {tally.replaced} a disk was "
+        f"replaced, {tally.effective} of them with a fault in the midst of it\n"
+        f"smallest cell: {least} ({verb}, {kind})"
     )
-    if not tally.broken:
+    if not tally.failures:
         return 0
-    print(f"broken: {len(tally.broken)}; replay with: python -m tests.simulation SEED")
+    logging.disable(logging.CRITICAL)
+    print(f"broken: {tally.failures}; replay with: python -m tests.simulation SEED")
     for seed in tally.broken[:SHOWN]:
         print(f"  {seed}: {(failure(schedule(seed)) or '').partition(chr(10))[0]}")
     print(f"  seeds: {tally.broken[:50]}")

@@ -7,11 +7,23 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from sysdisk.sandbox.sim_calls import Blow, Kind, Side
-from tests.simulation.troubles import PASSWORDS, TURNS, Cut, Trouble, Troubles, Turn
-from tests.support.world import TEAM, World, run
+from tests.simulation.classes import STALE, UNOBSERVED
+from tests.simulation.troubles import (
+    CHANGES,
+    PASSWORDS,
+    TURNS,
+    Cut,
+    Meanwhile,
+    Trouble,
+    Troubles,
+    Turn,
+)
+from tests.support.world import BRISK, HASTY, TEAM, World, run
 
-BEGINNING: Final = 14.0
+BEGINNING: Final = 5.0
 """Seconds in which a story without trouble is over: most troubles fall there."""
+AT_WORK: Final = (0.4, 3.2)
+"""When the machine is worked on in such a story, in seconds."""
 QUIET: Final = 400.0
 """Seconds at rest in which nothing may be written: a look, a listing."""
 LOOKED: Final = 340.0
@@ -24,6 +36,7 @@ RESTS: Final = frozenset(
     {"UpToDate", "LoginPending", "Drifted", "PlanSpent", "BrakePulled", "FirstSightLimited"}
 )
 WRITES: Final[dict[str, int]] = {
+    "CreateSnapshot": 1,
     "StopInstance": 2,
     "ReplaceSystemDisk": 3,
     "StartInstance": 2,
@@ -42,7 +55,15 @@ READS: Final[dict[str, int]] = {
     "read secrets": 3,
     "GetCallerIdentity": 2,
 }
+SAFE_TO_CUT: Final[dict[str, int]] = {
+    "StopInstance": 1,
+    "ReplaceSystemDisk": 1,
+    "StartInstance": 1,
+    "patch_status systemdiskspecs": 4,
+}
+"""Calls between the intent to stop and `Finish`, and how many of each there are at least."""
 REFUSALS: Final[dict[str, tuple[tuple[str, int], ...]]] = {
+    "CreateSnapshot": (("Throttling.User", 400), ("InternalError", 500)),
     "StopInstance": (("Throttling.User", 400), ("InternalError", 500)),
     "ReplaceSystemDisk": (
         ("Throttling.User", 400),
@@ -60,12 +81,26 @@ REFUSALS: Final[dict[str, tuple[tuple[str, int], ...]]] = {
     ),
     "ApplyAutoSnapshotPolicy": (("Throttling.User", 400), ("InternalError", 500)),
 }
+SIDES: Final[tuple[Side, ...]] = ("before", "after")
+CHANGES_OF: Final = {
+    UNOBSERVED: [name for name in CHANGES if "and resumed" in name],
+    STALE: [name for name in CHANGES if "and resumed" not in name],
+}
+CELLS: Final = [
+    (verb, befalls)
+    for verb in WRITES
+    for befalls in (*(f"{kind} {side}" for kind in Kind for side in SIDES), STALE, UNOBSERVED)
+]
+"""What can befall each write: a kind of blow on one side of its effect, or a class of `classes`."""
 KUBE_REFUSALS: Final = (("Conflict", 409), ("InternalError", 500), ("TooManyRequests", 429))
 
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """One story: the machine and the login, the second operator, and the troubles."""
+    """One story: the machine and the login, the second operator, and the troubles.
+
+    `backup`: one is asked for. `hasty`: the cloud is quicker than in other stories.
+    """
 
     seed: int
     vm: int
@@ -73,27 +108,70 @@ class Schedule:
     operators: int
     until: float
     troubles: tuple[Trouble, ...]
+    backup: bool = False
+    hasty: bool = False
 
     def __str__(self) -> str:
         login = "a password from a Secret" if self.password else "no login"
-        head = f"seed {self.seed}: instance {self.vm}, {login}, {self.operators} operators"
+        saved = ", a backup" if self.backup else ""
+        head = f"seed {self.seed}: instance {self.vm}, {login}{saved}, {self.operators} operators"
         return "\n  ".join([head, *map(str, self.troubles)])
 
 
 def schedule(seed: int) -> Schedule:
-    """Return the schedule of `seed`: the same one every time, on every machine."""
+    """Return the schedule of `seed`: the same one every time, on every machine.
+
+    Seeds that follow each other go through all cells of the table of what can befall a write: the
+    first trouble is of that cell, the second falls while the machine is worked on, the others are
+    drawn.
+    """
     chance = random.Random(seed)
-    number = chance.choice((1, 1, 2, 2, 3, 3, 4, 5, 7, 10))
-    long = chance.random() < 0.15
+    verb, befalls = CELLS[seed % len(CELLS)]
+    number = chance.choice((0, 0, 0, 1, 1, 2, 3, 4, 6, 8))
+    long = chance.random() < 0.1
     until = chance.uniform(600.0, 7200.0) if long else chance.uniform(BEGINNING, 90.0)
     return Schedule(
         seed=seed,
-        vm=chance.choice((0, 1, 1, 1)),
+        vm=0 if verb == "ApplyAutoSnapshotPolicy" else chance.choice((0, 1, 1, 1)),
         password=chance.random() < 0.25,
         operators=2 if chance.random() < 0.2 else 1,
         until=until,
-        troubles=tuple(_trouble(chance, until) for _ in range(number)),
+        troubles=(
+            _of_cell(chance, verb, befalls),
+            _at_work(chance),
+            *(_trouble(chance, until) for _ in range(number)),
+        ),
+        backup=verb == "CreateSnapshot" or chance.random() < 0.15,
+        hasty=chance.random() < 0.9,
     )
+
+
+def _of_cell(chance: random.Random, verb: str, befalls: str) -> Trouble:
+    nth = 1 if chance.random() < 0.7 else chance.randint(1, WRITES[verb])
+    if befalls in (STALE, UNOBSERVED):
+        whose = "the account" if verb.endswith(" ecsaccounts") else "the spec"
+        changes = [change for change in CHANGES_OF[befalls] if change.startswith(whose)]
+        if befalls == STALE and whose == "the spec":
+            changes.append("another image is wanted, unheard")
+        change = chance.choice(changes)
+        return Meanwhile(verb, nth, change, chance.choice((0.5, 1.0, 5.0)))
+    kind, _, where = befalls.partition(" ")
+    side: Side = "before" if where == "before" else "after"
+    return Cut(verb, nth, side, _blow(chance, verb, Kind(kind)))
+
+
+def _at_work(chance: random.Random) -> Trouble:
+    """Return a trouble that falls between the intent to stop and `Finish`."""
+    if chance.random() < 0.2:
+        at = chance.uniform(*AT_WORK)
+        lasting = chance.choice((0.5, 2.0, 5.0, 15.0)) * chance.uniform(0.5, 1.5)
+        return Turn(round(at, 2), chance.choice(sorted(TURNS)), round(lasting, 2))
+    verb = chance.choice(sorted(SAFE_TO_CUT))
+    side: Side = chance.choice(SIDES)
+    nth = chance.randint(1, SAFE_TO_CUT[verb])
+    if verb.startswith("patch_status"):
+        nth += 1  # the first one is the intent itself
+    return Cut(verb, nth, side, _blow(chance, verb, chance.choice(tuple(Kind))))
 
 
 def _trouble(chance: random.Random, until: float) -> Trouble:
@@ -107,7 +185,7 @@ def _trouble(chance: random.Random, until: float) -> Trouble:
 def _cut(chance: random.Random) -> Cut:
     verbs = WRITES if chance.random() < 0.85 else READS
     verb = chance.choice(sorted(verbs))
-    side: Side = chance.choice(("before", "after"))
+    side: Side = chance.choice(SIDES)
     kind = chance.choice(tuple(Kind))
     return Cut(verb, chance.randint(1, verbs[verb]), side, _blow(chance, verb, kind))
 
@@ -138,6 +216,8 @@ async def play(schedule: Schedule, world: World) -> World:
         for password in PASSWORDS:
             world.judge.keep_secret(password)
         spec = {"login": {"passwordSecretRef": {"name": "login", "key": "password"}}}
+    if schedule.backup:
+        spec["backup"] = {"enabled": True, "retentionDays": 3}
     world.put_secret(TEAM, "login", password=PASSWORDS[0])
     troubles = Troubles(world, schedule.troubles)
     troubles.begin()
@@ -150,7 +230,7 @@ async def play(schedule: Schedule, world: World) -> World:
     await world.until("it comes to rest", lambda: at_rest(world), CONVERGES)
     _judge_the_end(world)
     await _judge_the_quiet(world)
-    world.happened = troubles.happened
+    world.happened, world.classes = troubles.happened, troubles.classes.counted
     return world
 
 
@@ -188,6 +268,7 @@ def played(schedule: Schedule, *, checked: bool = False) -> World:
         seed=schedule.seed,
         operators=schedule.operators,
         checked=checked,
+        timings=HASTY if schedule.hasty else BRISK,
     )
 
 

@@ -1,7 +1,8 @@
 """What can go wrong in a simulated world: values, so that a schedule can be told, cut and replayed.
 
 A `Cut` befalls one call: the n-th of its verb. A `Turn` happens at a time, and many of them are
-mended after a while; all of them are when the schedule is over.
+mended after a while; all of them are when the schedule is over. A `Meanwhile` happens while one
+call is on its way, and nobody hears of it at once.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Final
 
 from sysdisk.kube.resources import ACCOUNTS
 from sysdisk.sandbox.sim_calls import Blow, Call, Kind, Side
+from tests.simulation.classes import Classes
 from tests.support.world import PASSWORD, ROTATED, SYSTEM, TEAM, World, account_manifest
 
 Mend = Callable[[], None]
@@ -45,7 +47,23 @@ class Turn:
         return f"at {self.at:.1f} s {self.name} for {self.lasting:.1f} s"
 
 
-Trouble = Cut | Turn
+@dataclass(frozen=True, slots=True)
+class Meanwhile:
+    """A change by its name in `CHANGES`, while the `nth` call of `verb` is on its way.
+
+    The watch is deaf for `deaf` seconds: who sent the call does not know of it.
+    """
+
+    verb: str
+    nth: int
+    change: str
+    deaf: float = 1.0
+
+    def __str__(self) -> str:
+        return f"while {self.verb} number {self.nth} is on its way: {self.change}"
+
+
+Trouble = Cut | Turn | Meanwhile
 
 
 @dataclass(slots=True)
@@ -55,9 +73,13 @@ class Troubles:
     world: World
     troubles: tuple[Trouble, ...]
     happened: Counter[str] = field(default_factory=Counter)
+    classes: Classes = field(init=False)
     _seen: Counter[str] = field(default_factory=Counter)
     _mends: list[Mend] = field(default_factory=list)
     _over: bool = False
+
+    def __post_init__(self) -> None:
+        self.classes = Classes(self.world)
 
     def begin(self) -> None:
         """Set the timers, and meddle with calls from now on."""
@@ -77,25 +99,46 @@ class Troubles:
         """Return what befalls a call."""
         if side == "before":
             self._seen[call.verb] += 1
+        blow = self._blow(call, side)
+        if blow is not None:
+            self.world.judge.fault()
+        self.classes.count(call, side, blow)
+        return blow
+
+    def _blow(self, call: Call, side: Side) -> Blow | None:
         for trouble in self.troubles:
             if (
-                isinstance(trouble, Cut)
-                and trouble.verb == call.verb
-                and trouble.side == side
-                and trouble.nth == self._seen[call.verb]
+                isinstance(trouble, Turn)
+                or trouble.verb != call.verb
+                or trouble.nth != self._seen[call.verb]
             ):
-                return trouble.blow
+                continue
+            if isinstance(trouble, Cut):
+                if trouble.side == side:
+                    return trouble.blow
+            elif side == "before":
+                self._meanwhile(trouble)
         return self.world.weather(call, side)
+
+    def _meanwhile(self, trouble: Meanwhile) -> None:
+        self.happened[trouble.change] += 1
+        self.world.judge.note(f"trouble: {trouble}")
+        self.world.judge.fault()
+        self._for_a_while(_deaf(self.world), trouble.deaf)
+        self._for_a_while(CHANGES[trouble.change](self.world), 2 * trouble.deaf)
+
+    def _for_a_while(self, mend: Mend | None, lasting: float) -> None:
+        if mend is not None:
+            self._mends.append(mend)
+            self.world.later(lasting, partial(self._mend, mend))
 
     def _turn(self, turn: Turn) -> None:
         if self._over:
             return
         self.happened[turn.name] += 1
         self.world.judge.note(f"trouble: {turn}")
-        mend = TURNS[turn.name](self.world)
-        if mend is not None:
-            self._mends.append(mend)
-            self.world.later(turn.lasting, partial(self._mend, mend))
+        self.world.judge.fault()
+        self._for_a_while(TURNS[turn.name](self.world), turn.lasting)
 
     def _mend(self, mend: Mend) -> None:
         if mend in self._mends:
@@ -119,6 +162,11 @@ def _back(world: World) -> Mend:
 def _suspend(world: World) -> Mend:
     world.edit({"spec": {"suspend": True}})
     return lambda: world.edit({"spec": {"suspend": None}})
+
+
+def _suspend_and_back(world: World) -> None:
+    world.edit({"spec": {"suspend": True}})
+    world.edit({"spec": {"suspend": None}})
 
 
 def _protect(world: World) -> Mend:
@@ -162,6 +210,15 @@ def _spec_of(name: str) -> dict[str, object]:
 def _brake(world: World) -> Mend:
     world.edit_account({"spec": {"suspend": True}})
     return lambda: world.edit_account({"spec": {"suspend": None}})
+
+
+def _brake_and_back(world: World) -> None:
+    world.edit_account({"spec": {"suspend": True}})
+    world.edit_account({"spec": {"suspend": None}})
+
+
+def _label_account(world: World) -> None:
+    world.edit_account({"metadata": {"labels": {"touched": f"at-{world.now:.0f}"}}})
 
 
 def _lose_account(world: World) -> Mend:
@@ -365,5 +422,14 @@ TURNS: Final[dict[str, Callable[[World], Mend | None]]] = {
     ),
     "the clock is ahead": _jump(90.0),
     "the clock is behind": _jump(-90.0),
+}
+CHANGES: Final[dict[str, Callable[[World], Mend | None]]] = {
+    "the spec gets a label, unheard": _label,
+    "the spec is suspended, unheard": _suspend,
+    "another image is wanted, unheard": _other_image,
+    "the spec is suspended and resumed, unheard": _suspend_and_back,
+    "the account gets a label, unheard": _label_account,
+    "the account is suspended, unheard": _brake,
+    "the account is suspended and resumed, unheard": _brake_and_back,
 }
 PASSWORDS: Final = (PASSWORD, ROTATED)

@@ -54,6 +54,9 @@ class Judge:
     chronicle: list[str] = field(default_factory=list)
     begun: Counter[str] = field(default_factory=Counter)
     """How many operations were opened for each plan."""
+    struck_at_work: int = 0
+    """How many faults fell between an intent to stop and its Finish."""
+    _at_work: bool = False
     _intents: dict[tuple[str, str], _Intent] = field(default_factory=dict)
     _orphans: set[str] = field(default_factory=set)
     """Instances whose object is gone."""
@@ -91,6 +94,10 @@ class Judge:
     def note(self, what: str) -> None:
         """Keep a line for the story."""
         self._tell(what)
+
+    def fault(self) -> None:
+        """Something goes wrong now."""
+        self.struck_at_work += self._at_work
 
     def write_left(self, write: EcsWrite) -> None:
         """A process sends a write to ECS (I2, I7)."""
@@ -135,6 +142,7 @@ class Judge:
         old = event.old or {}
         was = (old.get("status") or {}).get("operation")
         self._narrate(event, was, now)
+        self._at_work = now is not None and now["step"] != "Backup" and event.type != "DELETED"
         if now is None or event.type == "DELETED":
             return
         self._plans[now["clientToken"]] = now["planId"]

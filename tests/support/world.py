@@ -47,6 +47,8 @@ ROTATED: Final = "An0ther%wo&rd+8!"
 RESTART_SECONDS: Final = 2.0
 BRISK: Final = Timings(stop=2.0, force_stop=1.0, start=2.0, replace=3.0, lock_lag=0.3, snapshot=5.0)
 """A quick cloud: fewer looks while nothing changes, and the same order of events."""
+HASTY: Final = Timings(stop=0.8, force_stop=0.5, start=0.8, replace=1.2, lock_lag=0.3, snapshot=1.0)
+"""A quicker one, for very many stories."""
 
 
 @cache
@@ -106,6 +108,7 @@ class World:
         self.skew = 0.0
         self.stopped_by_others = False
         self.happened: Counter[str] = Counter()
+        self.classes: Counter[tuple[str, str]] = Counter()
         self._target = 1
         for resource in (SPECS, ACCOUNTS, EVENTS):
             served = _served(self.store, resource)
@@ -270,6 +273,11 @@ class World:
     def object(self, name: str = "web-1") -> Object | None:
         """Return a SystemDiskSpec as it is stored, None if there is none."""
         found = self.store.find(_served(self.store, SPECS), TEAM, name)
+        return None if found is None else dict(found)
+
+    def account(self) -> Object | None:
+        """Return the EcsAccount as it is stored, None if there is none."""
+        found = self.store.find(_served(self.store, ACCOUNTS), None, meta.DEFAULT_ACCOUNT)
         return None if found is None else dict(found)
 
     def object_of(self, name: str = "web-1") -> Object:
