@@ -12,7 +12,7 @@ SEEDS ?= 2000
 export PYTHONDONTWRITEBYTECODE ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo sandbox test test-rest test-core chaos lint generate simulate explore bench lock clean
+.PHONY: help demo sandbox test test-rest test-schedules test-core chaos lint generate simulate explore bench lock clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,10 +23,14 @@ demo: $(READY) ## watch the main job on a sandbox, from an apply to what the clo
 sandbox: $(READY) ## start a sandbox to play in; Ctrl-C ends it
 	@$(BIN)/sysdisk sandbox
 
-test: test-rest test-core ## all tests; what needs a kube-apiserver is skipped without one, visibly
+test: test-rest test-schedules test-core ## all tests; what needs a kube-apiserver is skipped without one, visibly
 
 test-rest: $(READY)
-	$(PYTEST) -n $(WORKERS) --dist loadgroup --durations=15 --ignore=tests/core
+	$(PYTEST) -n $(WORKERS) --dist loadgroup --durations=15 --ignore=tests/core \
+		--ignore=tests/simulation/test_schedules.py
+
+test-schedules: $(READY)
+	$(PYTEST) tests/simulation/test_schedules.py
 
 test-core: $(READY)
 	$(PYTEST) -n $(WORKERS) --dist loadgroup tests/core $(EVERY_BRANCH)

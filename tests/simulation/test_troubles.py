@@ -215,3 +215,12 @@ def test_two_operators_that_fail_alike_do_not_write_over_each_others_words() -> 
     world = _with(frozen, Turn(8.0, "ECS fails", 56.0), until=70.0, operators=2)
     writes = [call for call in world.traffic.log if call.verb == "patch_status ecsaccounts"]
     assert len(writes) < 60
+
+
+def test_a_grant_that_goes_unheard_is_missed_by_no_write() -> None:
+    throttled = Cut("CreateSnapshot", 1, "after", Blow(Kind.REFUSED, 0.0, "Throttling.User", 400))
+    deaf, revoked = Turn(0.36, "the watch is deaf", 85.0), Turn(4.0, "the namespace is revoked", 80)
+    troubles = (throttled, deaf, revoked)
+    world = played(Schedule(0, 0, False, 1, 90.0, troubles, backup=True), checked=True)
+    sent = [call.at for call in world.traffic.log if call.verb == "CreateSnapshot"]
+    assert not any(4.0 < at < 84.0 for at in sent)

@@ -445,7 +445,7 @@ class Accounts:
             except Conflict:
                 if attempt == WRITE_TRIES - 1:
                     raise
-                await self._read_again(name)
+                await self.read_again(name)
 
     async def count_first_sight(self, name: str) -> None:
         """Count a spec without a record that begins now."""
@@ -499,7 +499,7 @@ class Accounts:
             except Conflict:
                 if attempt == WRITE_TRIES - 1:
                     raise
-                await self._read_again(name)
+                await self.read_again(name)
                 continue
             after = answer.get("metadata", {})
             if after.get("deletionTimestamp") and not after.get("finalizers"):
@@ -508,7 +508,8 @@ class Accounts:
                 self._store.remember(answer)
             return
 
-    async def _read_again(self, name: str) -> None:
+    async def read_again(self, name: str) -> None:
+        """Take in the account as the API server has it now. Raises KubeError."""
         fresh = await self._kube.read(ACCOUNTS, None, name)
         if fresh is None:
             self._store.forget(AccountKey(name))

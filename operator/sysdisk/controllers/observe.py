@@ -18,6 +18,7 @@ from sysdisk.ecs.batches import together
 from sysdisk.ecs.errors import EcsError
 from sysdisk.ecs.lookups import Lookups
 from sysdisk.ecs.sights import Disks, Sight
+from sysdisk.kube.errors import KubeError
 from sysdisk.kube.port import Kube
 
 T = TypeVar("T")
@@ -69,8 +70,17 @@ class Eyes:
         return observed if same else replace(observed, account=self._account)
 
     async def still_granted(self, subject: Subject) -> bool:
-        """Whether the account allows what it allowed at the decision (I7): asked before a write."""
-        then, now = self._account, await self._accounts.look(subject)
+        """Whether the account allows what it allowed at the decision (I7): asked before a write.
+
+        The account is read anew: a watch that missed its change must not lead to a write.
+        """
+        then = self._account
+        try:
+            if then is not None:
+                await self._accounts.read_again(then.name)
+            now = await self._accounts.look(subject)
+        except KubeError:
+            return False
         return then is not None and (then.state, then.grant, then.suspended) == (
             now.state,
             now.grant,

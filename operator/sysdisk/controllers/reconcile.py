@@ -462,7 +462,7 @@ class Reconciler:
         if not self._may_act():
             return NotSent("this process is not the leader any more")
         if not isinstance(decision.action, StartInstance) and not await eyes.still_granted(subject):
-            return NotSent("what the EcsAccount grants has changed")
+            return NotSent("what the EcsAccount grants has changed, or cannot be read")
         match decision.action:
             case CreateSnapshot() as ask:
                 return await region.create_snapshot(
