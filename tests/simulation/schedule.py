@@ -248,7 +248,13 @@ async def play(schedule: Schedule, world: World) -> World:
 
 
 def at_rest(world: World) -> bool:
-    """Whether nothing is under way any more, and nothing is waited for."""
+    """Whether nothing is under way any more, and nothing is waited for.
+
+    An account that is deleted is made again when the last operation has let it go: not before.
+    """
+    account = world.account()
+    if account is None or "deletionTimestamp" in account["metadata"]:
+        return False
     return world.rests() and world.ready().get("reason") in RESTS
 
 
