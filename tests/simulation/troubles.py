@@ -179,8 +179,10 @@ def _label(world: World) -> None:
 
 
 def _delete(world: World) -> Mend:
+    """Delete the spec; it is made again as it was wanted before anybody changed their mind."""
     found = world.object()
-    spec = dict(found["spec"]) if found else {}
+    spec = {**found["spec"], "imageId": world.image()} if found else {}
+    spec.pop("suspend", None)
     world.delete()
     return lambda: world.apply_again(spec)
 
