@@ -63,7 +63,7 @@ class Classes:
         if sender is None:
             return None
         of_account = call.verb.endswith(" ecsaccounts")
-        there = world.account() if of_account else world.object()
+        there = world.account_if_there() if of_account else world.object()
         version = sender.accounts.version(ACCOUNT) if of_account else sender.specs.version(SPEC)
         if version is None or there is None:
             return None if there is None and version is None else STALE

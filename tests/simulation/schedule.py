@@ -252,7 +252,7 @@ def at_rest(world: World) -> bool:
 
     An account that is deleted is made again when the last operation has let it go: not before.
     """
-    account = world.account()
+    account = world.account_if_there()
     if account is None or "deletionTimestamp" in account["metadata"]:
         return False
     return world.rests() and world.ready().get("reason") in RESTS

@@ -275,7 +275,7 @@ class World:
         found = self.store.find(_served(self.store, SPECS), TEAM, name)
         return None if found is None else dict(found)
 
-    def account(self) -> Object | None:
+    def account_if_there(self) -> Object | None:
         """Return the EcsAccount as it is stored, None if there is none."""
         found = self.store.find(_served(self.store, ACCOUNTS), None, meta.DEFAULT_ACCOUNT)
         return None if found is None else dict(found)
