@@ -41,7 +41,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What became of a change. `by`: the first test that failed; `told`: why, or what went wrong."""
+    """What became of a change. `by`: the first test that failed; `told`: what went wrong."""
 
     change: Change
     verdict: Verdict
