@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
 
 from sysdisk.api import meta
 from sysdisk.kube.resources import NAMESPACES, SPECS
+from sysdisk.sandbox.sim_calls import Blow, Call, Kind, Side
 from tests.simulation.stories import REPLACEMENT, SECRET, UNPAID, tell
 from tests.simulation.test_policies import _account
 from tests.support.world import PASSWORD, World, _served, run
@@ -41,6 +42,104 @@ async def _told(world: World, number: int, reason: str) -> None:
 def _failures(world: World) -> int:
     brake: Mapping[str, int] = _account(world).get("status", {}).get("brake", {})
     return brake.get("failures", 0)
+
+
+class AtTheIntent:
+    """Does something at the first write of a status, which is the intent to stop."""
+
+    def __init__(self, side: Side, act: Callable[[], Blow | None]) -> None:
+        self._side, self._act, self.done = side, act, False
+
+    def __call__(self, call: Call, side: Side) -> Blow | None:
+        if self.done or (call.verb, side) != ("patch_status systemdiskspecs", self._side):
+            return None
+        self.done = True
+        return self._act()
+
+
+def _written_before_the_stop(world: World) -> int:
+    verbs = [call.verb for call in world.traffic.log]
+    return verbs[: verbs.index("StopInstance")].count("patch_status systemdiskspecs")
+
+
+# -- the fence ------------------------------------------------------------------------------------
+
+
+def test_who_gets_his_turn_after_the_fence_does_not_send() -> None:
+    async def told(world: World) -> None:
+        world.edit_account({"spec": {"limits": {"requestsPerSecond": {"StopInstance": 0.1}}}})
+        _apply(world, 1, 2)
+        await world.until("both", lambda: world.is_ready("web-1") and world.is_ready("web-2"))
+
+    run(told)
+
+
+def test_what_was_decided_too_long_ago_is_decided_again() -> None:
+    assert _written_before_the_stop(tell(REPLACEMENT)) == 1
+    frozen = AtTheIntent("before", lambda: Blow(Kind.FROZEN, 20.0))
+    assert _written_before_the_stop(tell(REPLACEMENT, frozen)) > 1
+
+
+def test_an_intent_over_a_version_that_has_changed_is_refused_and_decided_again() -> None:
+    async def told(world: World) -> None:
+        def overtake() -> Blow:
+            world.later(0.5, lambda: world.annotate(note="somebody was here"))
+            return Blow(Kind.HELD, 1.0)
+
+        world.traffic.meddler = AtTheIntent("before", overtake)
+        _apply(world, 1)
+        await _told(world, 1, "UpToDate")
+        assert _written_before_the_stop(world) > 1
+
+    run(told)
+
+
+def test_who_does_not_lead_any_more_sends_nothing() -> None:
+    async def told(world: World) -> None:
+        (operator,) = world.operators
+
+        def lose() -> None:
+            operator.leads = False
+
+        world.traffic.meddler = AtTheIntent("after", lose)
+        _apply(world, 1)
+        await world.until("the intent", lambda: "operation" in world.status())
+        later = world.now + 60.0
+        await world.until("a minute", lambda: world.now >= later)
+        assert world.ecs_writes() == []
+        operator.leads = True
+        await _told(world, 1, "UpToDate")
+
+    run(told)
+
+
+def test_a_grant_that_goes_after_the_decision_is_noticed_before_the_write() -> None:
+    async def told(world: World) -> None:
+        def revoke() -> Blow:
+            world.later(1.0, lambda: world.edit_account({"spec": {"allowedNamespaces": None}}))
+            return Blow(Kind.FROZEN, 8.0)
+
+        world.traffic.meddler = AtTheIntent("before", revoke)
+        _apply(world, 1)
+        await world.until("told", lambda: world.ready().get("reason") == "NamespaceNotGranted")
+        assert world.ecs_writes() == []
+
+    run(told)
+
+
+def test_after_a_conflict_the_object_is_read_again_though_the_watch_is_silent() -> None:
+    async def told(world: World) -> None:
+        _apply(world, 1)
+        await world.until("it is under way", lambda: "operation" in world.status())
+        (operator,) = world.operators
+        operator.watch.deaf = True
+        world.annotate(note="somebody was here")
+        await world.until("it is done", world.is_ready, 60.0)
+
+    run(told)
+
+
+# -- the account ----------------------------------------------------------------------------------
 
 
 def test_failures_in_a_row_pull_the_brake_and_a_success_counts_them_anew() -> None:
