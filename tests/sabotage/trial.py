@@ -115,7 +115,7 @@ class Ground:
             return Verdict.BROKEN, f"the tests did not end within {TRIAL_SECONDS} s"
         if ended.returncode == 0:
             return Verdict.SURVIVED, ""
-        if ended.returncode in (1, 2) and self._failed.exists():
+        if self._failed.exists():
             return Verdict.CAUGHT, ""
         return Verdict.BROKEN, "\n".join((ended.stdout + ended.stderr).splitlines()[-20:])
 

@@ -248,6 +248,25 @@ def test_the_finalizers_of_others_stay_and_ours_comes_back_where_it_is_taken_off
     run(told)
 
 
+@pytest.mark.parametrize("unpaid", [(), (1,)], ids=["replaced", "refused"])
+def test_our_finalizer_goes_only_after_the_end_is_recorded(unpaid: tuple[int, ...]) -> None:
+    async def told(world: World) -> None:
+        _unpaid(world, *unpaid)
+        _apply(world, 1)
+        bare = 0
+
+        def ended() -> bool:
+            nonlocal bare
+            ours = meta.FINALIZER in world.object_of()["metadata"].get("finalizers", ())
+            bare += "operation" in world.status() and not ours
+            return bool(world.status().get("history")) and world.rests()
+
+        await world.until("it ends", ended)
+        assert bare == 0
+
+    run(told)
+
+
 def test_an_account_is_held_as_long_as_an_operation_uses_it() -> None:
     async def told(world: World) -> None:
         _apply(world, 1)
