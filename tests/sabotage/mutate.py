@@ -39,6 +39,9 @@ CORE_TESTS: Final = tuple(
         *("preflight", "preflight_looks", "windows", "convergence", "properties"),
     )
 )
+BROAD: Final = ("tests/core/test_convergence.py", "tests/core/test_properties.py")
+"""They call everything and take long: not rehearsed, and run last, for every mutant."""
+
 RECORDER_TESTS: Final = (
     "tests/simulation/test_guard_rails.py",
     "tests/simulation/test_cuts.py::test_without_faults_each_write_to_ecs_is_sent_once",
@@ -117,10 +120,12 @@ class Hunt:
                 called.add(frame.f_code)
 
         for number, item in enumerate(items):
+            if item.nodeid.startswith(BROAD):
+                continue
             called.clear()
             sys.setprofile(profile)
             try:
-                failed = _fails(item, items[number + 1] if number + 1 < len(items) else None)
+                failed = _fails(item)
             finally:
                 sys.setprofile(None)
             if failed:
@@ -137,7 +142,8 @@ class Hunt:
         """Return the numbers of the tests to run, those first that have caught most."""
         every: Iterable[int] = range(len(items))
         if mutant.where != MODULE:
-            every = callers.get(function_code(_module(mutant), mutant.where), ())
+            known = callers.get(function_code(_module(mutant), mutant.where), set())
+            every = known | {n for n in every if items[n].nodeid.startswith(BROAD)}
         return sorted(every, key=lambda n: (-self.caught[items[n].nodeid], n))
 
     def _begun(self, mutant: Mutant, numbers: list[int]) -> tuple[int, tuple[Mutant, int]]:
@@ -163,7 +169,7 @@ class Hunt:
         infect(_module(mutant), mutant)
         items = [_session_items[n] for n in numbers]
         for n, item in zip(numbers, items, strict=True):
-            if _fails(item, None):
+            if _fails(item):
                 os.write(writes, str(n).encode())
                 return
 
@@ -192,8 +198,8 @@ def _module(mutant: Mutant) -> Any:
     return importlib.import_module(f"sysdisk.{folder}.{mutant.path.stem}")
 
 
-def _fails(item: pytest.Item, following: pytest.Item | None) -> bool:
-    return any(report.failed for report in runtestprotocol(item, log=False, nextitem=following))
+def _fails(item: pytest.Item) -> bool:
+    return any(report.failed for report in runtestprotocol(item, log=False, nextitem=None))
 
 
 def _told(mutant: Mutant) -> str:

@@ -399,16 +399,19 @@ OPERATING: Final = (
         "go-on-after-a-failed-backup",
         (Rule.BACKUP, Rule.I4),
         f"{CORE}/backup.py",
-        '    if seen.status == "accomplished":\n',
-        '    if seen.status in ("accomplished", "failed"):\n',
+        "    return bool(op.backup_skipped) or "
+        "(seen is not None and seen.status == ACCOMPLISHED)\n",
+        "    return bool(op.backup_skipped) or "
+        '(seen is not None and seen.status in (ACCOMPLISHED, "failed"))\n',
         BACKUPS,
     ),
     Change(
         "stop-before-the-backup-is-finished",
         (Rule.BACKUP, Rule.I4),
         f"{CORE}/backup.py",
-        '    if seen.status == "accomplished":\n',
-        "    if seen.status:\n",
+        "    return bool(op.backup_skipped) or "
+        "(seen is not None and seen.status == ACCOMPLISHED)\n",
+        "    return bool(op.backup_skipped) or (seen is not None and bool(seen.status))\n",
         BACKUPS,
     ),
     Change(

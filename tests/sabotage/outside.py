@@ -164,7 +164,7 @@ OUTSIDE: Final = (
         f"{CONTROLLERS}/watch.py",
         "    settings.posting.enabled = False\n",
         "    settings.posting.enabled = True\n",
-        ("tests/controllers/test_watch.py",),
+        ("tests/controllers/test_kopf_settings.py",),
     ),
     Change(
         "miss-deletions-that-the-watch-did-not-tell",

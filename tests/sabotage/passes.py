@@ -24,8 +24,8 @@ PASSES: Final = (
         "drop-the-intent",
         (Rule.I2, Rule.PURE, Rule.FENCE),
         f"{CONTROLLERS}/reconcile.py",
-        "        recorded = await self._record(subject, decision)\n        not_after",
-        "        recorded = replace(subject, status=decision.status)\n        not_after",
+        "        recorded = await self._record(subject, decision)\n        self._counted",
+        "        recorded = replace(subject, status=decision.status)\n        self._counted",
         CUTS,
     ),
     Change(
@@ -34,7 +34,7 @@ PASSES: Final = (
         f"{CONTROLLERS}/reconcile.py",
         "        not_after = min(self._clock.monotonic() + FENCE_SECONDS, "
         "decided + DECISION_HOLDS)\n",
-        "        not_after = math.inf\n",
+        '        not_after = float("inf")\n',
         RULES,
     ),
     Change(
@@ -111,11 +111,11 @@ PASSES: Final = (
         "drop-the-finalizer-before-the-end-is-recorded",
         (Rule.FINALIZER, Rule.FINISH),
         f"{CONTROLLERS}/reconcile.py",
-        "        recorded = await self._record(subject, decision)\n        if sent is not None and",
+        "        recorded = await self._record(subject, decision)\n        self._stops.settle",
         "        if subject.has_finalizer:\n"
         "            await self._recorder.set_finalizer(subject, False)\n"
         "        recorded = await self._record(subject, decision)\n"
-        "        if sent is not None and",
+        "        self._stops.settle",
         RULES,
     ),
     Change(

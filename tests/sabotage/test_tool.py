@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.sabotage import __main__ as tool
+from tests.sabotage import mutate
 from tests.sabotage.change import Change, Rule
+from tests.sabotage.mutants import Mutant, mutants_of
 from tests.sabotage.trial import Ground, Trial, Verdict
 
 BACKOFF = "operator/sysdisk/core/backoff.py"
@@ -100,3 +102,40 @@ def test_an_unknown_name_is_told() -> None:
 
 def test_nothing_of_a_trial_is_left_in_the_repository(ground: Ground) -> None:
     assert not ground.root.is_relative_to(Path(__file__).resolve().parents[2])
+
+
+def test_each_known_survivor_is_a_mutant_and_has_its_reason() -> None:
+    every = {m.name for name, path in mutate.paths(()).items() for m in mutants_of(path, name)}
+    assert set(mutate.explained()) <= every
+
+
+@pytest.mark.parametrize(
+    ("source", "changes"),
+    [
+        (
+            "def f(a):\n    return a < 1",
+            ["return a < 1 => return None", "a < 1 => a <= 1", "1 => 2"],
+        ),
+        (
+            "def f(a):\n    a.replace(b=a)",
+            ["a.replace(b=a) => nothing", "a.replace(b=a) => without b"],
+        ),
+        ("LIMIT = 3", ["3 => 4"]),
+        ('"""A text."""\ndef f(a):\n    raise ValueError(f"{a} < {1}")', []),
+    ],
+)
+def test_what_a_slip_would_change_is_changed_and_texts_are_not(
+    source: str, changes: list[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "some.py"
+    path.write_text(source, encoding="utf-8")
+    found = mutants_of(path, "some")
+    assert [mutant.change for mutant in found] == changes
+    assert len({mutant.code().co_code + repr(_constants(mutant)).encode() for mutant in found}) == (
+        len(found)
+    )
+
+
+def _constants(mutant: Mutant) -> list[object]:
+    inner = [c for c in mutant.code().co_consts if hasattr(c, "co_code")]
+    return [(c.co_code, c.co_consts, c.co_names) for c in inner] or [*mutant.code().co_consts]
