@@ -16,5 +16,7 @@ def test_kopf_watches_in_pages_and_neither_posts_nor_scans_nor_streams_at_first(
 
 def test_kopf_waits_for_minutes_before_it_gives_up_and_kills_no_process() -> None:
     settings = kopf_settings()
-    assert sum(settings.networking.error_backoffs) > 180
+    rests = settings.networking.error_backoffs
+    assert isinstance(rests, tuple)
+    assert sum(rests) > 180
     assert settings.process.ultimate_exiting_timeout is None
