@@ -12,7 +12,7 @@ SEEDS ?= 2000
 export PYTHONDONTWRITEBYTECODE ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo sandbox test test-rest test-schedules test-core chaos lint generate simulate explore bench lock clean
+.PHONY: help demo sandbox test test-rest test-schedules test-core chaos lint generate simulate explore sabotage mutate bench lock clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,6 +60,12 @@ simulate: $(READY) ## SEEDS=n seeded schedules of faults in virtual time, with a
 
 explore: $(READY) ## walk every reachable state; BOUNDS="--operators 2 --faults 2" sets how far
 	$(BIN)/python -m tests.exploration $(BOUNDS)
+
+sabotage: $(READY) ## wrong changes to the product, each alone: all must be caught; ONLY="log lock" chooses
+	$(BIN)/python -m tests.sabotage $(ONLY)
+
+mutate: $(READY) ## small slips in the core and the recorder; MUTATE="operate mind --sample 200 --seed 1"
+	$(BIN)/python -m tests.sabotage.mutate $(MUTATE)
 
 bench: $(READY) ## the budgets of the design, as counts and ratios
 	$(BIN)/python -m benchmarks

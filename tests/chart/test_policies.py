@@ -295,6 +295,13 @@ def test_the_writer_of_status_is_the_account_that_the_pod_runs_as() -> None:
     )
 
 
+def test_the_status_of_both_kinds_is_guarded() -> None:
+    (status,) = [p for p in rendered() if p["metadata"]["name"] == "status.sysdisk.dev"][:1]
+    (rule,) = status["spec"]["matchConstraints"]["resourceRules"]
+    assert set(rule["resources"]) == {"systemdiskspecs/status", "ecsaccounts/status"}
+    assert set(rule["operations"]) >= {"UPDATE"}
+
+
 def test_further_writers_are_those_that_are_named() -> None:
     objects = rendered({"policies": {"statusWriters": ["velero"]}})
     (status,) = [p for p in objects if p["metadata"]["name"] == "status.sysdisk.dev"][:1]

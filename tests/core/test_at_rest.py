@@ -280,8 +280,17 @@ def test_the_oldest_of_many_claims_is_the_owner_and_named_only_at_home() -> None
     assert "SystemDiskSpec old" in here
     away = replace(first, namespace="secret")
     there = ready(decide(subject(), seen(claims=(second, away)), NOW))[2]
-    assert "old " not in there
+    assert "an older SystemDiskSpec elsewhere" in there
     assert "secret" not in there
+
+
+@pytest.mark.parametrize("power", ["Running", "Stopped"])
+def test_the_same_inputs_give_the_same_intent_whenever_they_are_asked_for(power: str) -> None:
+    what, now = subject(has_finalizer=True), at(hours=-5)
+    decision = decide(what, seen(power), now)
+    assert decide(what, seen(power), now) == decision
+    op = operation(decision)
+    assert (op.started_at, op.step_at, op.last_try_at) == (now, now, now)
 
 
 # -- right already, drift, login -----------------------------------------------------------------

@@ -98,6 +98,7 @@ class Operator:
         self.name = name
         self.settings = settings
         self.life = Life(name, self._die)
+        self.leads = True
         self._store = store
         self._on_death = on_death
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -139,7 +140,7 @@ class Operator:
             scrubber=Scrubber(),
             poll_interval=settings.poll_interval,
             resync_interval=settings.resync_interval,
-            may_act=lambda: self.life.alive,
+            may_act=lambda: self.life.alive and self.leads,
             wake=self.queue.add,
         )
         self.watch = Watch(self._take, lambda: 0.001)
