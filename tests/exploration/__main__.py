@@ -5,12 +5,28 @@ from __future__ import annotations
 import argparse
 import gc
 import sys
+from concurrent.futures import ProcessPoolExecutor
+from typing import Final
 
 from tests.exploration.book import Book
 from tests.exploration.model import Model
 from tests.exploration.state import State, Variant, beginning
 from tests.exploration.trouble import edits
 from tests.exploration.walk import Bounds, Report, Walk, told
+
+TABLE: Final = (
+    Bounds(2, 2, faults=2, edits=0),
+    Bounds(2, 1, faults=2, edits=1),
+    Bounds(1, 1, faults=2, edits=2),
+    Bounds(1, 2, faults=2, edits=1),
+    Bounds(2, 1, faults=3, edits=0),
+    Bounds(2, 2, faults=1, edits=1),
+    Bounds(1, 1, faults=2, edits=1),
+    Bounds(1, 1, faults=2, edits=1, variant="backup"),
+    Bounds(1, 1, faults=2, edits=1, variant="approval"),
+    Bounds(1, 1, faults=2, edits=1, variant="window"),
+)
+"""The walks of docs/reliability.md, longest first."""
 
 
 def explore(bounds: Bounds, *, loud: bool = False, secret: bool = True) -> Report:
@@ -56,10 +72,13 @@ def _approved(model: Model, state: State) -> State:
 def main() -> int:
     """Explore as the command line says. Return 0 where every invariant holds in every state."""
     words = argparse.ArgumentParser(prog="explore", description=__doc__)
+    words.add_argument("--table", action="store_true", help="all walks of docs/reliability.md")
     for name, value in Bounds()._asdict().items():
         words.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value)
-    bounds = Bounds(**vars(words.parse_args()))
-    report = explore(bounds, loud=True)
+    given = vars(words.parse_args())
+    if given.pop("table"):
+        return _table()
+    report = explore(Bounds(**given), loud=True)
     print(told(report))
     whole = "all of them" if report.complete else f"NOT all of them: left at {report.reached}"
     print(
@@ -67,6 +86,31 @@ def main() -> int:
         f"{report.depth}, {report.resting} at rest, {report.statuses} different records, "
         f"{report.broken} broken, {report.seconds:.0f} s"
     )
+    return _code(report)
+
+
+def _table() -> int:
+    """Print a row for each walk of the table, two at a time."""
+    worst = 0
+    with ProcessPoolExecutor(2, max_tasks_per_child=1) as processes:
+        for report in processes.map(explore, TABLE):
+            print(row(report), flush=True)
+            print(told(report), file=sys.stderr)
+            worst = max(worst, _code(report))
+    return worst
+
+
+def row(report: Report) -> str:
+    """Return the walk as a row of the table in docs/reliability.md."""
+    bounds = report.bounds
+    cells = [bounds.variant, bounds.operators, bounds.specs, bounds.faults, bounds.edits]
+    counts = [report.states, report.transitions]
+    told_counts = [f"{count:,}".replace(",", " ") for count in counts]
+    found = [*cells, *told_counts, report.depth, report.broken]
+    return f"| {' | '.join(map(str, found))} |"
+
+
+def _code(report: Report) -> int:
     return 0 if report.complete and not report.findings else 1
 
 
