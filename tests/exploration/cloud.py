@@ -19,6 +19,9 @@ STARTING: Final = "Starting"
 TOKEN_KEPT: Final = 3600
 """Seconds for which a client token is remembered."""
 
+REPLACING_TAKES: Final = 10
+"""Seconds, at least: longer than the fence of a write that was held up meanwhile."""
+
 PROGRESSING: Final = "progressing"
 ACCOMPLISHED: Final = "accomplished"
 FAILED: Final = "failed"
@@ -167,9 +170,12 @@ def _replace(cloud: Cloud, ask: Ask) -> tuple[Cloud, Reply]:
     if cloud.saves and not saved(cloud) and cloud.disk != cloud.foreign:
         raise Broken(f"I4: {cloud.disk} is replaced, and there is no snapshot of it")
     new = next_disk(cloud)
+    # What came of a disk that nothing could save, nothing can save either.
+    foreign = new if ask.old_disk != cloud.disk else cloud.foreign
     taken = Token(ask.token, new, ask.secret, TOKEN_KEPT)
     after = cloud._replace(
         work=Work(new, ask.image),
+        foreign=foreign,
         tokens=tuple(sorted((*cloud.tokens, taken))),
         done=tuple(sorted((*cloud.done, ask.plan))),
     )
@@ -187,23 +193,22 @@ def by_hand(cloud: Cloud, image: str) -> Cloud:
     return cloud._replace(disk=new, image=image, foreign=new)
 
 
-def works(cloud: Cloud) -> list[tuple[str, Cloud]]:
-    """Return each work that goes on: its end in words, and the cloud then.
+def works(cloud: Cloud) -> list[tuple[int, str, Cloud]]:
+    """Return each work that goes on: its seconds, its end in words, and the cloud then.
 
-    It takes no time; that it takes long is a fault.
+    A stop, a start and a snapshot may take no time; that anything takes long is a fault.
     """
-    found: list[tuple[str, Cloud]] = []
+    found: list[tuple[int, str, Cloud]] = []
     if cloud.work is not None:
         done = cloud._replace(disk=cloud.work.disk, image=cloud.work.image, work=None)
-        found.append(("the disk is replaced", done))
+        found.append((REPLACING_TAKES, "the disk is replaced", done))
     elif cloud.power in (STOPPING, STARTING):
         power = STOPPED if cloud.power == STOPPING else RUNNING
-        done = cloud._replace(power=power)
-        found.append((f"the machine is {power}", done))
+        found.append((0, f"the machine is {power}", cloud._replace(power=power)))
     for snap in cloud.snaps:
         if snap.state == PROGRESSING:
             done = with_snap(cloud, snap, ACCOMPLISHED)
-            found.append(("the snapshot is finished", done))
+            found.append((0, "the snapshot is finished", done))
     return found
 
 

@@ -66,7 +66,8 @@ class Codec:
         """Return `state` without what can make no difference any more."""
         state = self._without_old_notes(state)
         cloud = state.cloud
-        foreign = cloud.foreign if cloud.foreign == cloud.disk else ""
+        coming = cloud.work.disk if cloud.work is not None else ""
+        foreign = cloud.foreign if cloud.foreign in (cloud.disk, coming) else ""
         if foreign != cloud.foreign:
             cloud = cloud._replace(foreign=foreign)
         if cloud.done or cloud.tokens or cloud.snaps or state.secret:

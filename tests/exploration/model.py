@@ -73,8 +73,10 @@ class Model:
                 found.append((f"operator {name(o)} is resumed", thawed))
         if not busy:
             works = toy.works(state.cloud)
-            for label, cloud in works:
-                found.append((f"{label}: {shown(cloud)}", state._replace(cloud=cloud)))
+            for index, (seconds, label, _) in enumerate(works):
+                later = self.later(state, seconds) if seconds else state
+                cloud = toy.works(later.cloud)[index][2]
+                found.append((f"{label}: {shown(cloud)}", later._replace(cloud=cloud)))
             if not works:
                 found.extend(self.tick(state))
         return found
