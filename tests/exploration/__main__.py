@@ -3,38 +3,114 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import sys
+from concurrent.futures import ProcessPoolExecutor
+from typing import Final
 
 from tests.exploration.book import Book
-from tests.exploration.model import Model, beginning
+from tests.exploration.model import Model
+from tests.exploration.state import State, Variant, beginning
+from tests.exploration.trouble import edits
 from tests.exploration.walk import Bounds, Report, Walk, told
+
+TABLE: Final = (
+    Bounds(2, 2, faults=2, edits=0),
+    Bounds(2, 1, faults=2, edits=1),
+    Bounds(1, 1, faults=2, edits=2),
+    Bounds(1, 2, faults=2, edits=1),
+    Bounds(2, 1, faults=3, edits=0),
+    Bounds(2, 2, faults=1, edits=1),
+    Bounds(1, 1, faults=2, edits=1),
+    Bounds(1, 1, faults=2, edits=1, variant="backup"),
+    Bounds(1, 1, faults=2, edits=1, variant="approval"),
+    Bounds(1, 1, faults=2, edits=1, variant="window"),
+)
+"""The walks of docs/reliability.md, longest first."""
 
 
 def explore(bounds: Bounds, *, loud: bool = False, secret: bool = True) -> Report:
     """Return what a walk within `bounds` has seen, from a running and from a stopped machine."""
-    model = Model(Book(secret=secret), late=bounds.late)
-    begin = [
-        beginning(operators=bounds.operators, specs=bounds.specs, running=running)
-        for running in (True, False)
-    ]
+    variant = Variant.named(bounds.variant)
+    model = Model(Book(secret=secret, variant=variant), late=bounds.late)
+    begin = beginnings(model, bounds, variant)
     tell = (lambda line: print(line, file=sys.stderr, flush=True)) if loud else (lambda _: None)
-    return Walk(model, bounds, tell).run(begin)
+    gc.freeze()
+    gc.disable()  # states are values: nothing in them goes round, and there are millions
+    try:
+        return Walk(model, bounds, tell).run(begin)
+    finally:
+        gc.enable()
+
+
+def beginnings(model: Model, bounds: Bounds, variant: Variant) -> list[State]:
+    """Return where a walk begins: the machine runs or not, the window is open or not.
+
+    Where an approval is asked for, also at rest with the plan approved.
+    """
+    found = [
+        beginning(
+            operators=bounds.operators,
+            specs=bounds.specs,
+            running=running,
+            variant=variant,
+            window=window,
+        )
+        for running in (True, False)
+        for window in ((True, False) if variant.window else (True,))
+    ]
+    return [*found, *(_approved(model, state) for state in found)] if variant.approval else found
+
+
+def _approved(model: Model, state: State) -> State:
+    """Return `state` when everything rests, and a person has approved the first plan shown."""
+    while following := model.steps(state):
+        state = following[0][1]
+    return next(after for what, after in edits(model, state) if "approves the plan" in what)
 
 
 def main() -> int:
     """Explore as the command line says. Return 0 where every invariant holds in every state."""
     words = argparse.ArgumentParser(prog="explore", description=__doc__)
+    words.add_argument("--table", action="store_true", help="all walks of docs/reliability.md")
     for name, value in Bounds()._asdict().items():
-        words.add_argument(f"--{name.replace('_', '-')}", type=int, default=value)
-    bounds = Bounds(**vars(words.parse_args()))
-    report = explore(bounds, loud=True)
+        words.add_argument(f"--{name.replace('_', '-')}", type=type(value), default=value)
+    given = vars(words.parse_args())
+    if given.pop("table"):
+        return _table()
+    report = explore(Bounds(**given), loud=True)
     print(told(report))
-    whole = "all of them" if report.complete else "NOT all of them: the limit was reached"
+    whole = "all of them" if report.complete else f"NOT all of them: left at {report.reached}"
     print(
         f"\n{report.states} states ({whole}), {report.transitions} transitions, depth "
         f"{report.depth}, {report.resting} at rest, {report.statuses} different records, "
         f"{report.broken} broken, {report.seconds:.0f} s"
     )
+    return _code(report)
+
+
+def _table() -> int:
+    """Print a row for each walk of the table, two at a time."""
+    worst = 0
+    with ProcessPoolExecutor(2, max_tasks_per_child=1) as processes:
+        for report in processes.map(explore, TABLE):
+            print(row(report), flush=True)
+            print(told(report), file=sys.stderr)
+            worst = max(worst, _code(report))
+    return worst
+
+
+def row(report: Report) -> str:
+    """Return the walk as a row of the table in docs/reliability.md."""
+    bounds = report.bounds
+    cells = [bounds.variant, bounds.operators, bounds.specs, bounds.faults, bounds.edits]
+    counts = [report.states, report.transitions]
+    told_counts = [f"{count:,}".replace(",", " ") for count in counts]
+    found = [*cells, *told_counts, report.depth, report.broken]
+    return f"| {' | '.join(map(str, found))} |"
+
+
+def _code(report: Report) -> int:
     return 0 if report.complete and not report.findings else 1
 
 

@@ -1,20 +1,14 @@
-"""The real core as a table: statuses are numbered, and each question is asked once.
-
-A status in a state of the exploration is *bare*: times count from a `now` that stands still (time
-that passes makes everything recorded older), those too old to matter are all the same, and what no
-rule reads (texts, request IDs, durations) is left out. So the states are finitely many.
-"""
+"""The real core as a table: statuses are numbered, and each question is asked once."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final, NamedTuple
 
-from sysdisk.api.meta import ANNOTATION_PROTECT
+from sysdisk.api.meta import ANNOTATION_APPROVE, ANNOTATION_PROTECT
 from sysdisk.api.reasons import Reason
 from sysdisk.api.spec import SystemDiskSpecSpec
-from sysdisk.api.status import LastError, Operation, Outcome, Plan, Step, SystemDiskSpecStatus
+from sysdisk.api.status import Operation, Outcome, Step, SystemDiskSpecStatus
 from sysdisk.core import operate
 from sysdisk.core.answers import (
     Accepted,
@@ -25,10 +19,11 @@ from sysdisk.core.answers import (
     Refused,
     Unknown,
 )
-from sysdisk.core.backoff import backoff
+from sysdisk.core.backup import request
 from sysdisk.core.decide import decide
 from sysdisk.core.model import (
     AddFinalizer,
+    CreateSnapshot,
     Decision,
     EcsWrite,
     Key,
@@ -53,49 +48,29 @@ from sysdisk.core.world import (
     Observed,
     SecretLook,
     SecretState,
+    Snapshot,
     Supply,
 )
+from tests.exploration import bare
+from tests.exploration.bare import NOW
 from tests.exploration.cloud import Ask, Reply
-
-NOW: Final = datetime(2026, 3, 1, 12, tzinfo=UTC)
-AGED: Final = NOW - timedelta(hours=4)
-"""Older than every span that a rule looks back."""
+from tests.exploration.state import PLAIN, Record, Seen, Variant
 
 VM: Final = "i-1"
 KEYS: Final = (Key("shop", "web-1"), Key("lab", "web-9"))
-_PAST: Final = (
-    "started_at",
-    "step_at",
-    "outcome_at",
-    "first_try_at",
-    "last_try_at",
-    "unlocked_since",
-)
 IMAGES: Final = ("m-1", "m-2", "m-3", "m-9")
 NO_ANSWER: Final = Failure("NoAnswer", "", ErrorClass.RETRY)
+OPEN_NOW: Final = {"schedule": "0 6 * * *", "duration": "12h", "timeZone": "Etc/UTC"}
+LATER: Final = {"schedule": "0 20 * * *", "duration": "4h", "timeZone": "Etc/UTC"}
 
 
-class Record(NamedTuple):
-    """What the API server stores of one SystemDiskSpec; `status` is a number of the book."""
+class Mention(NamedTuple):
+    """What a request that may still be sent would name."""
 
-    image: str
-    suspended: bool = False
-    protected: bool = False
-    generation: int = 1
-    deleting: bool = False
-    finalizer: bool = False
-    status: int = 0
-
-
-class Seen(NamedTuple):
-    """What a pass sees. `rival`: whether the other spec's claim is under way; None: no claim."""
-
-    power: str
-    locked: bool
-    disk: str
-    image: str
-    secret: int
-    rival: bool | None = None
+    plan: str
+    token: str
+    snapshot: str
+    secret: str
 
 
 class Verdict(NamedTuple):
@@ -110,24 +85,32 @@ class Verdict(NamedTuple):
 class Book:
     """Numbers of statuses, and what the core says of them."""
 
-    def __init__(self, *, secret: bool) -> None:
+    def __init__(self, *, secret: bool, variant: Variant = PLAIN) -> None:
+        self.variant = variant
         self._secret = secret
         self._numbers: dict[SystemDiskSpecStatus, int] = {}
         self._statuses: list[SystemDiskSpecStatus] = []
         self._older: dict[tuple[int, int], int] = {}
-        self._decided: dict[tuple[int, Record, Seen], Verdict] = {}
+        self._decided: dict[tuple[int, Record, Seen, bool], Verdict] = {}
         self._learned: dict[tuple[int, int, str, Reply | str], tuple[int, bool]] = {}
         self._told: dict[tuple[int, Record, Reason, int, int], int] = {}
         self._due: dict[int, tuple[int, ...]] = {}
         self._sights: dict[tuple[int, Seen], Observed] = {}
-        self._specs: dict[tuple[str, bool], SystemDiskSpecSpec] = {}
+        self._specs: dict[tuple[str, bool, bool], SystemDiskSpecSpec] = {}
+        self._edited: dict[int, int] = {}
+        self._under: dict[int, int] = {}
+        self._joined: dict[tuple[int, int], int] = {}
+        self._strays: dict[tuple[int, int], int] = {}
+        self._only: dict[Operation, int] = {}
+        self._memories: dict[int, int] = {}
+        self._mentions: dict[int, Mention | None] = {}
         self.number(SystemDiskSpecStatus())
 
     # -- statuses ------------------------------------------------------------------------------
 
     def number(self, status: SystemDiskSpecStatus) -> int:
         """Return the number of `status`, made bare."""
-        return self._intern(_bare(status))
+        return self._intern(bare.bare(status))
 
     def _intern(self, plain: SystemDiskSpecStatus) -> int:
         number = self._numbers.setdefault(plain, len(self._statuses))
@@ -146,20 +129,65 @@ class Book:
         """Return its operation."""
         return self._statuses[number].operation
 
+    def under(self, number: int) -> int:
+        """Return the number that stands for its operation alone, 0: it has none."""
+        found = self._under.get(number)
+        if found is None:
+            op = self.op(number)
+            found = self._under[number] = self.only(op) if op is not None else 0
+        return found
+
     def only(self, op: Operation) -> int:
         """Return the number of a status that holds `op` alone: how memories keep an operation."""
-        return self.number(SystemDiskSpecStatus().model_copy(update={"operation": op}))
+        found = self._only.get(op)
+        if found is None:
+            found = self.number(SystemDiskSpecStatus().model_copy(update={"operation": op}))
+            self._only[op] = found
+        return found
+
+    def edited(self, number: int) -> int:
+        """Return the number of the status when its spec has become another."""
+        found = self._edited.get(number)
+        if found is None:
+            found = self._edited[number] = self._intern(bare.edited(self.status(number)))
+        return found
+
+    def memory(self, intent: int) -> int:
+        """Return the number of the intent to stop `intent`, as far as it is of use later."""
+        found = self._memories.get(intent)
+        if found is None:
+            op = self._known(intent).replace(
+                step_at=NOW, last_try_at=NOW, tries=1, last_error=None, first_try_at=None
+            )
+            found = self._memories[intent] = self.only(op)
+        return found
+
+    def mention(self, number: int) -> Mention | None:
+        """Return what requests of the status would name; None: there will be none."""
+        if number not in self._mentions:
+            op = self.op(number)
+            found = None
+            if op is not None and op.step in (Step.BACKUP, Step.STOP, Step.REPLACE):
+                ref = op.inputs.password_secret_ref
+                version = (ref.resource_version or "") if ref else ""
+                found = Mention(op.plan_id, op.client_token, op.snapshot_token or "", version)
+            self._mentions[number] = found
+        return self._mentions[number]
 
     def with_op(self, number: int, op: int) -> int:
         """Return the number of the status with the operation of `op`."""
-        return self.number(self.status(number).model_copy(update={"operation": self.op(op)}))
+        found = self._joined.get((number, op))
+        if found is None:
+            joined = self.status(number).model_copy(update={"operation": self.op(op)})
+            found = self._joined[number, op] = self.number(joined)
+        return found
 
     def older(self, number: int, seconds: int) -> int:
         """Return the number of the status when `seconds` have passed."""
         key = (number, seconds)
         found = self._older.get(key)
         if found is None:
-            found = self._intern(_older(self.status(number), timedelta(seconds=seconds)))
+            found = self._intern(bare.older(self.status(number), timedelta(seconds=seconds)))
             self._older[key] = found
         return found
 
@@ -167,19 +195,22 @@ class Book:
         """Return after how many seconds a rule may see the status in another light, ascending."""
         found = self._due.get(number)
         if found is None:
-            times = {t for t in _deadlines(self.status(number)) if t > NOW}
+            times = {t for t in bare.deadlines(self.status(number)) if t > NOW}
             found = tuple(sorted(int((t - NOW).total_seconds()) for t in times))
             self._due[number] = found
         return found
 
     # -- the core ------------------------------------------------------------------------------
 
-    def decide(self, key: int, record: Record, seen: Seen) -> Verdict:
-        """Return what the core decides about `record` of spec `key` in view of `seen`."""
-        question = (key, record, seen)
+    def decide(self, key: int, record: Record, seen: Seen, taken: bool = False) -> Verdict:
+        """Return what the core decides about `record` of spec `key` in view of `seen`.
+
+        `taken`: the annotations that order something are off the object, and hold for this pass.
+        """
+        question = (key, record, seen, taken)
         found = self._decided.get(question)
         if found is None:
-            subject = self._subject(key, record)
+            subject = self._subject(key, record, window=seen.window, taken=taken)
             sight = (key, seen)
             observed = self._sights.get(sight) or self._observed(key, seen)
             self._sights[sight] = observed
@@ -196,7 +227,7 @@ class Book:
                 return Verdict("add", number, decision.reason)
             case RemoveFinalizer():
                 return Verdict("end", number, decision.reason)
-            case StopInstance() | StartInstance() | ReplaceSystemDisk():
+            case CreateSnapshot() | StopInstance() | StartInstance() | ReplaceSystemDisk():
                 op = decision.status.operation
                 assert op is not None
                 assert op != subject.status.operation, "I2: an intent that is not another"
@@ -208,6 +239,8 @@ class Book:
     def ask(self, action: EcsWrite, op: Operation) -> Ask:
         """Return `action` as it goes to the toy cloud."""
         match action:
+            case CreateSnapshot(token=token):
+                return Ask("Snapshot", token, plan=op.plan_id, old_disk=op.old_disk_id)
             case StopInstance():
                 return Ask("Stop")
             case StartInstance():
@@ -250,34 +283,48 @@ class Book:
 
     def stray(self, status: int, sent: int) -> int:
         """Return the status that takes up a stop which nobody else owes a start for."""
-        owed = self._known(sent).replace(step_at=NOW, last_try_at=NOW)
-        return self.number(stray_stop(self.status(status), owed))
+        found = self._strays.get((status, sent))
+        if found is None:
+            owed = self._known(sent).replace(step_at=NOW, last_try_at=NOW)
+            found = self.number(stray_stop(self.status(status), owed))
+            self._strays[status, sent] = found
+        return found
 
     def _known(self, number: int) -> Operation:
         op = self.op(number)
         assert op is not None
         return op
 
-    def _subject(self, key: int, record: Record) -> Subject:
+    def _subject(
+        self, key: int, record: Record, *, window: bool = True, taken: bool = False
+    ) -> Subject:
+        marks = {ANNOTATION_PROTECT: "true"} if record.protected else {}
+        if record.approve:
+            marks[ANNOTATION_APPROVE] = record.approve
         return Subject(
             key=KEYS[key],
             uid=f"uid-{key}",
             resource_version="1",
-            generation=record.generation,
+            generation=1,
             created_at=_born(key),
-            spec=self._spec(record),
+            spec=self._spec(record, window),
             status=self.status(record.status),
             deleting=record.deleting,
             has_finalizer=record.finalizer,
-            annotations={ANNOTATION_PROTECT: "true"} if record.protected else {},
+            annotations=marks,
+            orders_taken=taken,
         )
 
-    def _spec(self, record: Record) -> SystemDiskSpecSpec:
-        wanted = (record.image, record.suspended)
+    def _spec(self, record: Record, window: bool) -> SystemDiskSpecSpec:
+        wanted = (record.image, record.suspended, window)
         found = self._specs.get(wanted)
         if found is None:
             given: dict[str, Any] = {"instanceId": VM, "imageId": record.image}
-            given |= {"suspend": record.suspended, "backup": {"enabled": False}}
+            given |= {"suspend": record.suspended, "backup": {"enabled": self.variant.backup}}
+            if self.variant.approval:
+                given["approval"] = "Manual"
+            if self.variant.window:
+                given["maintenanceWindows"] = [OPEN_NOW if window else LATER]
             if self._secret:
                 given["login"] = {"passwordSecretRef": {"name": "login", "key": "password"}}
             found = self._specs[wanted] = SystemDiskSpecSpec.from_api(given)
@@ -312,7 +359,8 @@ class Book:
             ),
             secret=SecretLook(SecretState.OK, "secret-1", str(seen.secret)),
             default_encryption=False,
-            snapshot_running=False,
+            snapshot_running=seen.snapping,
+            backup=Snapshot("s", seen.backup),
             in_transfer=False,
             supply=Supply("", "t"),
             cpu_architecture="X86",
@@ -328,114 +376,20 @@ def _answer(reply: Reply | str) -> Answer:
     if isinstance(reply, str):
         return NotSent("the fence fell") if reply == "NotSent" else Unknown(NO_ANSWER)
     if reply.kind is None:
-        return Accepted(disk_id=reply.disk)
+        return Accepted(disk_id=reply.disk, snapshot_id=reply.snapshot)
     return Refused(Failure(reply.code, "", reply.kind, 403))
 
 
 def _action(ask: Ask, op: Operation) -> EcsWrite:
     match ask.verb:
+        case "Snapshot":
+            return request(op, KEYS[0])
         case "Stop":
             return StopInstance(VM, force=False, stopped_mode=op.inputs.stopped_mode)
         case "Start":
             return StartInstance(VM)
         case _:
             return ReplaceSystemDisk(VM, op.inputs, op.client_token)
-
-
-# -- making a status bare ---------------------------------------------------------------------
-
-
-def _bare(status: SystemDiskSpecStatus) -> SystemDiskSpecStatus:
-    """Return `status` without what no rule reads."""
-    plain = {"message": "", "last_transition_time": NOW}
-    entry: dict[str, Any] = {"started_at": NOW, "ended_at": NOW, "message": None}
-    entry |= {"steps": (), "request_ids": ()}
-    plan, op, settled = status.plan, status.operation, status.settled
-    return status.model_copy(
-        update={
-            "conditions": tuple(c.model_copy(update=plain) for c in status.conditions),
-            "observed_at": NOW if status.observed_at else None,
-            "plan": _bare_plan(plan) if plan else None,
-            "operation": _bare_op(op) if op else None,
-            "history": tuple(h.model_copy(update=entry) for h in status.history),
-            "settled": settled.model_copy(update={"at": NOW}) if settled else None,
-        }
-    )
-
-
-def _bare_plan(plan: Plan) -> Plan:
-    rest = plan.rest_until
-    return plan.model_copy(
-        update={
-            "made_at": NOW,
-            "changes": (),
-            "destroys": (),
-            "warnings": (),
-            "policy": None,
-            "downtime_seconds": None,
-            "rest_until": max(rest, NOW) if rest else None,
-            "last_error": _bare_error(plan.last_error),
-        }
-    )
-
-
-def _bare_op(op: Operation) -> Operation:
-    nothing: dict[str, Any] = {"request_ids": (), "steps": ()}
-    return _older_op(op, timedelta(0)).model_copy(
-        update={**nothing, "last_error": _bare_error(op.last_error)}
-    )
-
-
-def _older(status: SystemDiskSpecStatus, passed: timedelta) -> SystemDiskSpecStatus:
-    """Return a bare `status` when `passed` is over: times of what is recorded move back."""
-    plan, op = status.plan, status.operation
-    moved: dict[str, Any] = {}
-    if plan is not None and plan.rest_until is not None:
-        rest = max(plan.rest_until - passed, NOW)
-        moved["plan"] = plan.model_copy(update={"rest_until": rest})
-    if op is not None:
-        moved["operation"] = _older_op(op, passed)
-    return status.model_copy(update=moved) if moved else status
-
-
-def _older_op(op: Operation, passed: timedelta) -> Operation:
-    times: dict[str, Any] = {}
-    for name in _PAST:
-        time = getattr(op, name)
-        if time is not None:
-            times[name] = max(time - passed, AGED)
-    if op.give_back_by is not None:
-        times["give_back_by"] = max(op.give_back_by - passed, NOW)
-    return op.model_copy(update=times)
-
-
-def _bare_error(error: LastError | None) -> LastError | None:
-    if error is None:
-        return None
-    return LastError(code=error.code, class_=error.class_)
-
-
-def _deadlines(status: SystemDiskSpecStatus) -> Iterator[datetime]:
-    """Yield every time at which a rule may change its mind about `status`."""
-    if status.plan is not None and status.plan.rest_until is not None:
-        yield status.plan.rest_until
-    op = status.operation
-    if op is None:
-        return
-    patience = op.inputs.stop_timeout
-    yield from (op.step_at + patience, op.step_at + 2 * patience)
-    yield from (op.step_at + operate.VERIFY_OVERDUE, op.step_at + operate.START_OVERDUE)
-    if op.give_back_by is not None:
-        yield op.give_back_by
-    if op.first_try_at is not None:
-        yield op.first_try_at + operate.TOKEN_LIFE
-    if op.unlocked_since is not None:
-        yield op.unlocked_since + operate.WATCH
-    if op.last_try_at is not None:
-        pauses = {backoff(op.tries), backoff(op.tries, operate.LOST_START)}
-        pauses |= {backoff(op.tries, timedelta(seconds=15)), operate.STOP_AGAIN}
-        pauses |= {operate.STOP_SETTLES, operate.WATCH}
-        yield from (op.last_try_at + pause for pause in pauses)
 
 
 def unknown(op: Operation) -> bool:

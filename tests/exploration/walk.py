@@ -14,10 +14,15 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from tests.exploration import judge
 from tests.exploration.cloud import Broken
-from tests.exploration.model import Model, Next, Operator, State
+from tests.exploration.codec import Codec
+from tests.exploration.model import Model
+from tests.exploration.state import Next, State
+from tests.exploration.trouble import edits, faults, missed_events
 
 NOBODY = -1
+NOT_OPENED = -1
 
 
 class Bounds(NamedTuple):
@@ -28,8 +33,11 @@ class Bounds(NamedTuple):
     faults: int = 1
     edits: int = 0
     late: int = 20
+    variant: str = "plain"
     most_states: int = 0
     """Stop there, unfinished; 0: no limit."""
+    most_seconds: int = 0
+    """Of this process on a CPU; as for `most_states`."""
     first: int = 0
     """1: stop at the first thing that is found."""
 
@@ -57,6 +65,8 @@ class Report:
     findings: list[Finding] = field(default_factory=list)
     broken: int = 0
     """How many states broke something, all findings of the same kind counted."""
+    reached: str = ""
+    """How far it came, by the troubles used."""
 
 
 def told(report: Report) -> str:
@@ -77,12 +87,15 @@ class Walk:
         self._model = model
         self._bounds = bounds
         self._tell = tell
-        self._numbers: dict[State, int] = {}
-        self._states: list[State] = []
-        self._parents = array("q")
-        self._depths = array("l")
-        self._covered = array("q")
-        self._paths: dict[int, tuple[int, ...]] = {}
+        self._codec = Codec(model.book, operators=bounds.operators, specs=bounds.specs)
+        self._numbers: dict[bytes, int] = {}
+        self._keys: list[bytes] = []
+        self._parents = array("i")
+        self._depths = array("H")
+        self._covered = array("i")
+        self._first_path = array("q")
+        self._paths = array("I")
+        """For each opened state: how many follow, and their numbers."""
         self._dead: set[int] = set()
         self._report = Report(bounds)
         self._kinds: dict[str, Finding] = {}
@@ -90,22 +103,23 @@ class Walk:
     def run(self, beginnings: list[State]) -> Report:
         """Return what there is to see from `beginnings`."""
         begun = time.monotonic()
-        edits, faults = self._bounds.edits, self._bounds.faults
-        seeds: dict[tuple[int, int], list[tuple[State, int]]] = {
-            (f, e): [] for f in range(faults + 1) for e in range(edits + 1)
+        most_edits, most_faults = self._bounds.edits, self._bounds.faults
+        seeds: dict[tuple[int, int], array[int]] = {
+            (f, e): array("I") for f in range(most_faults + 1) for e in range(most_edits + 1)
         }
-        seeds[0, 0] = [(state, NOBODY) for state in beginnings]
+        seeds[0, 0].extend(self._enter(state, NOBODY) for state in beginnings)
         for used in sorted(seeds, key=lambda u: (sum(u), u)):
+            self._report.reached = f"{used[0]} faults, {used[1]} edits"
             self._layer(used, seeds)
             self._tell(
-                f"{used[0]} faults, {used[1]} edits: {len(self._states)} states, "
-                f"{self._report.transitions} transitions, {time.monotonic() - begun:.0f} s"
+                f"{self._report.reached}: {len(self._keys)} states, "
+                f"{self._report.transitions} transitions, {time.monotonic() - begun:.0f} s, "
+                f"{len(self._codec)} parts, {len(self._model.book)} records"
             )
             if not self._report.complete:
                 break
-        if self._report.complete:
-            self._judge_paths()
-        self._report.states = len(self._states)
+        self._judge_paths()
+        self._report.states = len(self._keys)
         self._report.depth = max(self._depths, default=0)
         self._report.statuses = len(self._model.book)
         self._report.findings = list(self._kinds.values())
@@ -114,15 +128,17 @@ class Walk:
 
     # -- reaching ------------------------------------------------------------------------------
 
-    def _layer(
-        self, used: tuple[int, int], seeds: dict[tuple[int, int], list[tuple[State, int]]]
-    ) -> None:
+    def _layer(self, used: tuple[int, int], seeds: dict[tuple[int, int], array[int]]) -> None:
         """Open every state that is reached with so many faults and edits used, and no fewer."""
-        faults, edits = used
-        queue = [self._enter(state, parent) for state, parent in seeds.pop(used)]
-        more_faults, more_edits = (faults + 1, edits) in seeds, (faults, edits + 1) in seeds
-        mark = 1 << (faults * 8 + edits)
-        covers = sum(1 << (f * 8 + e) for f in range(faults + 1) for e in range(edits + 1))
+        used_faults, used_edits = used
+        queue = seeds.pop(used)
+        by_fault = seeds.get((used_faults + 1, used_edits))
+        by_edit = seeds.get((used_faults, used_edits + 1))
+        by_both = seeds.get((used_faults + 1, used_edits + 1))
+        mark = 1 << (used_faults * 5 + used_edits)
+        covers = sum(
+            1 << (f * 5 + e) for f in range(used_faults + 1) for e in range(used_edits + 1)
+        )
         at = 0
         while at < len(queue):
             number = queue[at]
@@ -130,76 +146,90 @@ class Walk:
             if self._covered[number] & covers:
                 continue
             self._covered[number] |= mark
-            state = self._states[number]
-            following = self._open(number)
-            queue.extend(self._paths[number])
-            if more_faults:
-                further = self._price(number, self._troubles(state, following))
-                seeds[faults + 1, edits].extend((s, number) for s in further)
-            if more_edits:
-                further = self._price(number, self._model.edits(state))
-                seeds[faults, edits + 1].extend((s, number) for s in further)
-            if more_faults and more_edits:
-                further = self._price(number, self._missed_edits(state))
-                seeds[faults + 1, edits + 1].extend((s, number) for s in further)
-            most = self._bounds.most_states
-            if (most and len(self._states) > most) or (self._bounds.first and self._kinds):
+            state = self._codec.unpack(self._keys[number])
+            following = self._open(number, state, queue)
+            if by_fault is not None:
+                by_fault.extend(self._price(number, self._troubles(state, following)))
+            if by_edit is not None:
+                by_edit.extend(self._price(number, edits(self._model, state)))
+            if by_both is not None:
+                missed = self._missed(state, edits(self._model, state))
+                by_both.extend(self._price(number, missed))
+            if self._is_enough():
                 self._report.complete = False
+                self._report.reached += f" (in it {at} of {len(queue)} known)"
                 return
+
+    def _is_enough(self) -> bool:
+        bounds = self._bounds
+        if bounds.first and self._kinds:
+            return True
+        if bounds.most_states and len(self._keys) > bounds.most_states:
+            return True
+        return bool(bounds.most_seconds) and time.process_time() > bounds.most_seconds
 
     def _enter(self, state: State, parent: int) -> int:
         """Return the number of `state`, as everybody calls it; judge it where it is new."""
-        plain = _plain(state)
-        number = self._numbers.setdefault(plain, len(self._states))
-        if number == len(self._states):
-            self._states.append(plain)
+        key = self._codec.pack(state)
+        number = self._numbers.setdefault(key, len(self._keys))
+        if number == len(self._keys):
+            self._keys.append(key)
             self._parents.append(parent)
             self._depths.append(self._depths[parent] + 1 if parent >= 0 else 0)
             self._covered.append(0)
-            broken = self._model.check(plain)
+            self._first_path.append(NOT_OPENED)
+            broken = judge.check(self._model.book, state)
             if broken:
                 self._find(broken, number, [])
         return number
 
-    def _open(self, number: int) -> list[Next]:
+    def _open(self, number: int, state: State, queue: array[int]) -> list[Next]:
         """Return what follows where nothing goes wrong; where that is new, enter it."""
+        first = self._first_path[number]
         try:
-            following = self._model.steps(self._states[number])
+            following = self._model.steps(state)
         except Broken as broken:
             self._find(str(broken), number, ["and then it breaks"])
             self._dead.add(number)
             following = []
-        if number not in self._paths:
+        if first == NOT_OPENED:
+            first = self._first_path[number] = len(self._paths)
             self._report.transitions += len(following)
-            self._paths[number] = tuple(self._enter(state, number) for _, state in following)
+            self._paths.append(len(following))
+            self._paths.extend([self._enter(after, number) for _, after in following])
+        queue.extend(self._paths[first + 1 : first + 1 + self._paths[first]])
         return following
 
     def _troubles(self, state: State, following: list[Next]) -> Iterator[Next]:
-        yield from self._model.faults(state)
+        yield from faults(self._model, state)
         yield from self._missed(state, following)
-
-    def _missed_edits(self, state: State) -> Iterator[Next]:
-        return self._missed(state, self._model.edits(state))
 
     def _missed(self, state: State, happened: Iterable[Next]) -> Iterator[Next]:
         for label, after in happened:
-            for deaf, missed in self._model.missed_events(state, after):
+            for deaf, missed in missed_events(state, after):
                 yield f"{label}; {deaf}", missed
 
-    def _price(self, number: int, following: Iterator[Next]) -> Iterator[State]:
+    def _price(self, number: int, following: Iterator[Next]) -> Iterator[int]:
         try:
             for _, state in following:
                 self._report.transitions += 1
-                yield state
+                yield self._enter(state, number)
         except Broken as broken:
             self._find(str(broken), number, ["and then it breaks"])
 
     # -- paths without faults ------------------------------------------------------------------
 
+    def _after(self, number: int) -> array[int] | None:
+        """Return what follows `number` where nothing goes wrong, None: that is not known."""
+        first = self._first_path[number]
+        if first == NOT_OPENED:
+            return None
+        return self._paths[first + 1 : first + 1 + self._paths[first]]
+
     def _judge_paths(self) -> None:
         """Find the states at rest that are not right, and rounds that never come to rest."""
-        colours = bytearray(len(self._states))
-        for root in range(len(self._states)):
+        colours = bytearray(len(self._keys))
+        for root in range(len(self._keys)):
             if colours[root] == 0:
                 self._descend(root, colours)
 
@@ -208,10 +238,10 @@ class Walk:
         colours[root] = 1
         while stack:
             number, at = stack.pop()
-            following = self._paths.get(number, ())
-            if not following:
+            following = self._after(number)
+            if following is not None and not following:
                 self._at_rest(number)
-            if at >= len(following):
+            if following is None or at >= len(following):
                 colours[number] = 2
                 continue
             stack.append((number, at + 1))
@@ -226,7 +256,7 @@ class Walk:
         if number in self._dead:
             return
         self._report.resting += 1
-        wrong = self._model.judge_rest(self._states[number])
+        wrong = judge.at_rest(self._model.book, self._codec.unpack(self._keys[number]))
         if wrong:
             self._find(wrong, number, [])
 
@@ -244,16 +274,16 @@ class Walk:
         while self._parents[way[-1]] >= 0:
             way.append(self._parents[way[-1]])
         way.reverse()
-        state, lines = self._states[way[0]], []
+        state, lines = self._codec.unpack(self._keys[way[0]]), []
         for target in way[1:]:
-            label, state = self._towards(state, self._states[target])
+            label, state = self._towards(state, self._keys[target])
             lines.append(label)
         return lines
 
-    def _towards(self, state: State, target: State) -> Next:
+    def _towards(self, state: State, target: bytes) -> Next:
         for label, after in self._everything(state):
-            if _plain(after) == target:
-                return label, after
+            if self._codec.pack(after) == target:
+                return label, self._codec.plain(after)
         raise AssertionError("a step that cannot be taken again")
 
     def _everything(self, state: State) -> Iterator[Next]:
@@ -262,21 +292,7 @@ class Walk:
         except Broken:
             following = []
         yield from following
-        yield from self._model.edits(state)
+        yield from edits(self._model, state)
         with suppress(Broken):
             yield from self._troubles(state, following)
-            yield from self._missed_edits(state)
-
-
-def _plain(state: State) -> State:
-    """Return `state` with its operators in one order: two processes are the same but for names."""
-    if len(state.operators) == 1:
-        return state
-    first, second = state.operators
-    if first == second or _rank(first) <= _rank(second):
-        return state
-    return state._replace(operators=(second, first))
-
-
-def _rank(operator: Operator) -> tuple[int, str]:
-    return operator.frozen, repr(operator.agents)
+            yield from self._missed(state, edits(self._model, state))
