@@ -10,9 +10,9 @@ from sysdisk.core import outcome as learned
 from sysdisk.core.backoff import backoff
 from tests.exploration import judge
 from tests.exploration import model as rules
-from tests.exploration.__main__ import explore
 from tests.exploration.book import Book
 from tests.exploration.codec import Codec
+from tests.exploration.explore import explore
 from tests.exploration.model import Model
 from tests.exploration.state import (
     DECISION_HOLDS,
