@@ -127,7 +127,8 @@ class World:
         end = asyncio.get_running_loop().time() + patience
         while not holds(found := await self.look(name)):
             if asyncio.get_running_loop().time() > end:
-                raise TimeoutError(f"{name} does not get there: {found.get('status')}")
+                says = f"{name} does not get there: {found.get('status')}"
+                raise TimeoutError(f"{says}\n{self.operator.story()}")
             await asyncio.sleep(GLANCE)
         return found
 
@@ -161,7 +162,8 @@ class World:
             answer = holds()
             if answer if isinstance(answer, bool) else await answer:
                 return
-            assert asyncio.get_running_loop().time() < end, f"it never came to pass: {what}"
+            if asyncio.get_running_loop().time() > end:
+                raise TimeoutError(f"it never came to pass: {what}\n{self.operator.story()}")
             await asyncio.sleep(GLANCE)
 
     async def events(self, name: str) -> list[Object]:

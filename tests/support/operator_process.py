@@ -186,8 +186,12 @@ class OperatorProcess:
                 raise TimeoutError(f"{self.name} is not ready: {text} {self._tail()}")
             await asyncio.sleep(GLANCE)
 
+    def story(self) -> str:
+        """Return whether it runs, and the end of its log: for a message about what did not come."""
+        return f"{self.name} {'runs' if self.running else 'does not run'}: {self._tail()}"
+
     def _tail(self) -> str:
-        return self.log[-2000:]
+        return self.log[-4000:]
 
 
 def _with_parent() -> list[str]:
