@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from benchmarks.ground import apply, ecs_calls, ground, spec_writes, until_ready
+from benchmarks.ground import apply, ecs_calls, ground, until_ready
 from benchmarks.report import Figure
 from sysdisk.sandbox.stage import Stage
 
@@ -36,7 +36,7 @@ async def _measure(*, saved: bool) -> list[Figure]:
         }
         await apply(stage, specs)
         await until_ready(stage, SIZE, 180)
-        calls, writes = ecs_calls(stage), spec_writes(stage)
+        calls, writes = ecs_calls(stage), stage.spec_writes()
         replaced = len(stage.cloud.effects_of("disk_replaced"))
         steady = [] if saved else await _steady(stage)
     extra = max(0, calls["ApplyAutoSnapshotPolicy"] / replaced)

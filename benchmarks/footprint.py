@@ -7,7 +7,7 @@ import time
 
 import psutil
 
-from benchmarks.ground import apply, ecs_calls, ground, spec_writes, until_ready
+from benchmarks.ground import apply, ecs_calls, ground, until_ready
 from benchmarks.report import Figure
 
 SIZE = 10_000
@@ -32,7 +32,7 @@ async def measure() -> list[Figure]:
         await apply(stage, specs)
         await until_ready(stage, SIZE, 900)
         await first.stop()
-        calls, writes = ecs_calls(stage), sum(spec_writes(stage).values())
+        calls, writes = ecs_calls(stage), sum(stage.spec_writes().values())
         again = Operator(
             stage.kubeconfig, stage.directory / "again.log", arguments=("--log-level", "warning")
         )
@@ -47,7 +47,7 @@ async def measure() -> list[Figure]:
             memory = process.memory_info().rss / 2**20
         finally:
             await again.stop()
-        rewritten = sum(spec_writes(stage).values()) - writes
+        rewritten = sum(stage.spec_writes().values()) - writes
     return [
         Figure("10 000 specs: start to all observed", took, "s"),
         Figure("10 000 specs: CPU until then", busy, "s", CPU_SECONDS),

@@ -65,14 +65,3 @@ async def until_ready(stage: Stage, count: int, within: float) -> float:
 def ecs_calls(stage: Stage) -> Counter[str]:
     """Return how often each ECS action was asked for."""
     return Counter(request.action for request in stage.cloud.requests)
-
-
-def spec_writes(stage: Stage) -> Counter[str]:
-    """Return how often each spec object was written by a patch, by its name."""
-    assert stage.server is not None
-    writes: Counter[str] = Counter()
-    for entry in stage.server.journal:
-        parts = entry.path.strip("/").split("/")
-        if entry.method == "PATCH" and entry.code < 300 and "systemdiskspecs" in parts:
-            writes[parts[parts.index("systemdiskspecs") + 1]] += 1
-    return writes

@@ -408,8 +408,8 @@ RESTING: Final = (
         "write-at-every-look",
         (Rule.I8, Rule.LEVEL),
         f"{CORE}/verdict.py",
-        "    return seen if seen == status else seen.replace(observed_at=now)\n",
-        "    return seen.replace(observed_at=now)\n",
+        "    return status if after == status else after.replace(observed_at=now)\n",
+        "    return after.replace(observed_at=now)\n",
         AT_REST,
     ),
     Change(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import json
 import os
 import shutil
 import signal
@@ -18,13 +19,26 @@ import ssl
 import subprocess
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Final, Self
 
 from sysdisk.sandbox.envtest_certs import Certificates, make_certificates
 from sysdisk.sandbox.kube_config import kubeconfig, write_private
+
+AUDIT_LOG: Final = "audit.log"
+AUDIT: Final[dict[str, Any]] = {
+    "apiVersion": "audit.k8s.io/v1",
+    "kind": "Policy",
+    "omitStages": ["RequestReceived"],
+    "rules": [
+        {"level": "Metadata", "verbs": ["patch"], "resources": [{"group": "sysdisk.dev"}]},
+        {"level": "None"},
+    ],
+}
+"""Every patch of our kinds is noted: what the operator writes is counted by it."""
 
 _BINARIES = ("etcd", "kube-apiserver")
 _CONVENTION = Path("/usr/local/kubebuilder/bin")
@@ -209,12 +223,27 @@ class Envtest:
         context.load_cert_chain(made.admin_cert_file, made.admin_key_file)
         return context
 
+    def written(self, plural: str) -> Counter[str]:
+        """Return how often each object of that kind of ours was patched, by its name."""
+        found: Counter[str] = Counter()
+        for line in self._in(AUDIT_LOG).read_text(encoding="utf-8").splitlines():
+            entry = json.loads(line)
+            about, code = entry["objectRef"], entry["responseStatus"]["code"]
+            if entry["verb"] == "patch" and about["resource"] == plural and code < 300:
+                found[about["name"]] += 1
+        return found
+
     # -- commands ---------------------------------------------------------------------------
 
     def _made(self) -> Certificates:
         if self._certificates is None:
             raise EnvtestError("not started")
         return self._certificates
+
+    def _in(self, name: str) -> Path:
+        if self._directory is None:
+            raise EnvtestError("not started")
+        return self._directory / name
 
     def _etcd_command(self) -> list[str]:
         client = f"http://127.0.0.1:{self._etcd_port}"
@@ -248,6 +277,8 @@ class Envtest:
             "--authorization-mode=RBAC",
             "--disable-admission-plugins=ServiceAccount",
             "--allow-privileged=true",
+            f"--audit-policy-file={write_private(self._in('audit.yaml'), AUDIT)}",
+            f"--audit-log-path={self._in(AUDIT_LOG)}",
         ]
 
     def _wait_until_ready(self, apiserver: _Process) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -212,6 +213,22 @@ class Stage:
             fence = {k: there["metadata"][k] for k in ("uid", "resourceVersion")}
             body["metadata"] = {**body["metadata"], **fence}
             await self.client.replace(resource, namespace, name, body)
+
+    def spec_writes(self) -> Counter[str]:
+        """Return how often each SystemDiskSpec was patched so far, by its name.
+
+        Raises ValueError on a cluster that is not ours: nobody counts there.
+        """
+        if self.envtest is not None:
+            return self.envtest.written(SPECS.plural)
+        if self.server is None:
+            raise ValueError("only our own API servers count what is written")
+        writes: Counter[str] = Counter()
+        for entry in self.server.journal:
+            parts = entry.path.strip("/").split("/")
+            if entry.method == "PATCH" and entry.code < 300 and SPECS.plural in parts:
+                writes[parts[parts.index(SPECS.plural) + 1]] += 1
+        return writes
 
     async def _served(self, resource: Resource) -> None:
         """Return when the API server lists `resource`: a new kind takes a moment."""

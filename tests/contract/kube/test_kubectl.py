@@ -14,7 +14,7 @@ from tests.contract.kube.widget import widget
 from tests.support.kube_fixture import KubeBackend
 from tests.support.kubectl_process import Kubectl
 
-_EDITOR = {"KUBE_EDITOR": "sed -i s/40$/44/"}
+_EDITOR = {"KUBE_EDITOR": "sed -i /size:/s/40$/44/"}
 
 
 class TellingKubectl(Kubectl):
