@@ -178,10 +178,12 @@ def _label(world: World) -> None:
     world.edit({"metadata": {"labels": {"touched": f"at-{world.now:.0f}"}}})
 
 
-def _delete(world: World) -> Mend:
+def _delete(world: World) -> Mend | None:
     """Delete the spec; it is made again as it was wanted before anybody changed their mind."""
     found = world.object()
-    spec = {**found["spec"], "imageId": world.image()} if found else {}
+    if found is None:
+        return None
+    spec = {**found["spec"], "imageId": world.image()}
     spec.pop("suspend", None)
     world.delete()
     return lambda: world.apply_again(spec)

@@ -159,7 +159,8 @@ class Judge:
             if effect.kind == "replacement_accepted":
                 self._replaces(effect)
             if effect.kind == "replacement_failed":
-                self._disks.clear()  # of the one instance that a story is about
+                self._disks.clear()  # of the one instance that a story is about: nothing was lost
+                self._accepted.clear()
         self._effects_seen = len(effects)
 
     # -- the invariants ------------------------------------------------------------------------
