@@ -30,7 +30,7 @@ KINDS: tuple[tuple[Side, str], ...] = (
     ("before", "Verify"),
     ("after", "Verify"),
 )
-ROUNDS = int(os.environ.get("CHAOS_ROUNDS", "6"))
+ROUNDS = int(os.environ.get("CHAOS_ROUNDS", "8"))
 """In each round one machine is replaced, and the operator killed in five steps of it, with the
 request of the step on its way, or with its answer. Replace and Verify take turns: after a lost
 request ECS is watched, and when that ends Verify is over too. Forty rounds are 200 kills."""
