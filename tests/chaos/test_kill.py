@@ -8,7 +8,7 @@ from itertools import cycle, islice
 import pytest
 
 from sysdisk.kube.resources import SPECS
-from sysdisk.sandbox.ecs_faults import Side
+from sysdisk.sandbox.ecs_faults import FaultRule, Side
 from sysdisk.sandbox.ecs_state import Instance
 from sysdisk.sandbox.stage import TEAM
 from tests.support.e2e import World, step
@@ -68,13 +68,14 @@ async def _killed_in_five_steps(
     """Return the steps in which the operator was killed; the machine is Ready afterwards."""
     killed, cloud = Counter[str](), stormy.stage.cloud
     steps = ("Backup", "Stop", middle, "Start", "Finish")
+    slow: dict[str, FaultRule] = {}
     for wanted, action in WRITES.items():
         of = "" if wanted in ("Backup", "Finish") else machine.id  # those calls name a disk
         if wanted in steps:
-            cloud.faults.delay(action, LONG, side=side, instance_id=of)
+            slow[wanted] = cloud.faults.delay(action, LONG, side=side, instance_id=of)
     name = await stormy.declare(machine, backup={"enabled": True})
     for wanted in steps:
-        await _until_in(stormy, name, wanted)
+        await _until_in(stormy, name, wanted, slow.get(wanted))
         if wanted == "Verify":
             cloud.outside.freeze(machine.id)  # else it would be over when the next one looks
         await stormy.operator.kill()
@@ -87,16 +88,12 @@ async def _killed_in_five_steps(
     return killed
 
 
-async def _until_in(stormy: World, name: str, wanted: str) -> None:
+async def _until_in(stormy: World, name: str, wanted: str, slow: FaultRule | None) -> None:
     """Return when that step is recorded, and its slow request, if it has one, on its way."""
     await stormy.until(name, lambda found: step(found) == wanted)
-    if wanted in WRITES:
-        await stormy.until_true(lambda: _on_its_way(stormy, wanted), wanted)
-
-
-def _on_its_way(stormy: World, wanted: str) -> bool:
-    """Whether the simulator has met the slow request of that step."""
-    return WRITES[wanted] not in {rule.action for rule in stormy.stage.cloud.faults.rules}
+    if slow is not None:
+        # The simulator has met the request when it has used the rule up; others may be left over.
+        await stormy.until_true(lambda: slow not in stormy.stage.cloud.faults.rules, wanted)
 
 
 async def _steps_under_way(stormy: World) -> list[str]:

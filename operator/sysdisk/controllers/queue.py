@@ -24,7 +24,7 @@ class Backoff:
     """How long a failing key rests: doubling from `first` to `longest` seconds, less up to half."""
 
     first: float = 0.5
-    longest: float = 300.0
+    longest: float = 60.0
     conflicts_at_once: int = 5
     """So many conflicts in a row are read again at once; further ones rest like failures."""
 
