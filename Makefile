@@ -91,5 +91,6 @@ $(READY): $(LOCKS) pyproject.toml
 	@$(BIN)/python -m pip --disable-pip-version-check install -q --require-hashes -r requirements/bootstrap.lock
 	@$(BIN)/uv pip install -q --python $(BIN)/python --require-hashes -r requirements/dev.lock \
 	  || $(BIN)/python -m pip --disable-pip-version-check install -q --require-hashes -r requirements/dev.lock
-	@$(BIN)/uv pip install -q --python $(BIN)/python --no-deps --no-build-isolation --offline --editable .
+	@TMPDIR=$(CURDIR)/$(VENV) $(BIN)/uv pip install -q --python $(BIN)/python --no-deps --no-build-isolation \
+	  --offline --editable .
 	@touch $@
