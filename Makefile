@@ -81,6 +81,7 @@ COMPILE := --python-version 3.11 --universal --generate-hashes \
 clean: ## remove the environment and every cache
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage*
 
+$(READY): export TMPDIR = $(CURDIR)/$(VENV)
 $(READY): $(LOCKS) pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or later is needed: apt-get install python3 python3-venv"; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -91,6 +92,5 @@ $(READY): $(LOCKS) pyproject.toml
 	@$(BIN)/python -m pip --disable-pip-version-check install -q --require-hashes -r requirements/bootstrap.lock
 	@$(BIN)/uv pip install -q --python $(BIN)/python --require-hashes -r requirements/dev.lock \
 	  || $(BIN)/python -m pip --disable-pip-version-check install -q --require-hashes -r requirements/dev.lock
-	@TMPDIR=$(CURDIR)/$(VENV) $(BIN)/uv pip install -q --python $(BIN)/python --no-deps --no-build-isolation \
-	  --offline --editable .
+	@$(BIN)/uv pip install -q --python $(BIN)/python --no-deps --no-build-isolation --offline --editable .
 	@touch $@
