@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 import pydantic
 
 from sysdisk.api.account import Brake, EcsAccountSpec, EcsAccountStatus, FirstSight
 from sysdisk.controllers.store import AccountKey, Slim, Store
+
+HOUR: Final = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +71,17 @@ def _status(body: Slim) -> EcsAccountStatus:
         return EcsAccountStatus()
 
 
+def first_sights(status: EcsAccountStatus, now: datetime) -> int:
+    """Return how many specs without a record have begun in the hour that `now` is in."""
+    seen = status.first_sight
+    return 0 if seen is None or now - seen.hour >= HOUR else seen.begun
+
+
 def one_more_first_sight(status: EcsAccountStatus, now: datetime) -> EcsAccountStatus:
     """Return `status` with one more spec without a record begun in the present hour."""
-    seen = status.first_sight
-    if seen is None or now - seen.hour >= timedelta(hours=1):
-        return status.replace(first_sight=FirstSight(hour=now, begun=1))
-    return status.replace(first_sight=seen.replace(begun=seen.begun + 1))
+    begun, seen = first_sights(status, now), status.first_sight
+    hour = seen.hour if seen is not None and begun else now
+    return status.replace(first_sight=FirstSight(hour=hour, begun=begun + 1))
 
 
 def one_more_failure(status: EcsAccountStatus, now: datetime) -> EcsAccountStatus:

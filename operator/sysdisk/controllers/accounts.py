@@ -12,29 +12,22 @@ import logging
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
 from sysdisk.api import meta
 from sysdisk.api.account import EcsAccountSpec, EcsAccountStatus
-from sysdisk.api.account import Identity as IdentityStatus
 from sysdisk.api.policy import Approval
-from sysdisk.api.status import Condition, ConditionStatus
-from sysdisk.controllers.account_records import (
-    AccountRecord,
-    AccountRecords,
-    no_failures,
-    one_more_failure,
-    one_more_first_sight,
-)
+from sysdisk.controllers import account_health
+from sysdisk.controllers.account_health import NOT_ENFORCED, UNCHECKED, Health
+from sysdisk.controllers.account_recorder import AccountRecorder
+from sysdisk.controllers.account_records import AccountRecord, AccountRecords, first_sights
 from sysdisk.controllers.counting import counts
 from sysdisk.controllers.enforcement import Enforcement
 from sysdisk.controllers.grants import allows, grant_for
 from sysdisk.controllers.identity import Connection
-from sysdisk.controllers.recorder import merge_patch
 from sysdisk.controllers.store import AccountKey, Store
 from sysdisk.core.answers import ErrorClass, Failure
-from sysdisk.core.ending import FAILED_RESULTS
 from sysdisk.core.model import Key, Subject
 from sysdisk.core.orders import is_set
 from sysdisk.core.world import AccountLook, AccountState, Grant, Instance
@@ -43,52 +36,14 @@ from sysdisk.ecs.clock import Clock
 from sysdisk.ecs.errors import CredentialsError, EcsError, NoAnswer
 from sysdisk.kube.errors import Conflict, KubeError, NotThere
 from sysdisk.kube.port import Kube
-from sysdisk.kube.resources import ACCOUNTS, NAMESPACES
+from sysdisk.kube.resources import NAMESPACES
 
 log = logging.getLogger(__name__)
 
 CHECK_EVERY: Final = timedelta(minutes=5)
 CHECK_AGAIN: Final = timedelta(seconds=15)
-SKEW_LIMIT: Final = 60.0
 LABELS_FOR: Final = 30.0
 """Seconds that a namespace's labels are believed."""
-WRITE_TRIES: Final = 5
-
-_BAD_KEYS: Final = (
-    "InvalidAccessKeyId",
-    "SignatureDoesNotMatch",
-    "IncompleteSignature",
-    "InvalidAccessKeySecret",
-    "InvalidSecurityToken",
-    "MissingSecurityToken",
-    "Forbidden",
-    "NoPermission",
-    "EntityNotExist",
-    "AuthenticationFail",
-)
-_BAD_CLOCK: Final = ("InvalidTimeStamp", "IllegalTimestamp")
-
-
-@dataclass(frozen=True, slots=True)
-class Health:
-    """Whether an account works: the reason of its Ready condition, and why."""
-
-    reason: str
-    message: str
-    identity: IdentityStatus | None = None
-
-    @property
-    def ready(self) -> bool:
-        return self.reason == "Verified"
-
-
-NOT_ENFORCED: Final = Health(
-    "ApprovalNotEnforced",
-    f"require.approval is Manual, and no ValidatingAdmissionPolicy {meta.APPROVAL_POLICY} with its "
-    "binding denies an approval by just anybody. Nothing new begins. Install it (chart value "
-    "policies.enabled), or drop require.approval.",
-)
-UNCHECKED: Final = Health("Unchecked", "its credentials have not been checked yet")
 
 
 @dataclass(slots=True)
@@ -133,6 +88,7 @@ class Accounts:
         self._kube = kube
         self._store = store
         self._records = AccountRecords(store)
+        self.recorder = AccountRecorder(kube, store, self._records, clock)
         self._specs = specs
         self._connect = connect
         self._clock = clock
@@ -191,7 +147,7 @@ class Accounts:
             concurrent_replacements=spec.limits.concurrent_replacements,
             failures_in_a_row=status.brake.failures if status.brake else 0,
             stop_after_failures=spec.limits.stop_after_failures,
-            first_sights=self._first_sights(status),
+            first_sights=first_sights(status, self._clock.now()),
             first_sight_per_hour=spec.limits.first_sight_per_hour,
         )
 
@@ -314,16 +270,8 @@ class Accounts:
         except ValueError as exc:
             return Health("Unreachable", f"The endpoint cannot be used: {exc}.")
         except (EcsError, KubeError) as exc:
-            return _why_not(exc, account.spec)
-        skew = identity.skew
-        if skew is not None and abs(skew) > SKEW_LIMIT:
-            return Health(
-                "ClockSkewed",
-                f"The operator's clock is {abs(skew):.0f} s {'behind' if skew > 0 else 'ahead of'} "
-                "ECS's; signatures will be refused. Correct the clock of its node.",
-            )
-        found = IdentityStatus(account_id=identity.account_id, arn=identity.arn, type=identity.type)
-        return Health("Verified", f"Acting as {identity.arn}.", found)
+            return account_health.of_failure(exc, account.spec)
+        return account_health.of_identity(identity)
 
     async def _secret(self, account: Account) -> Mapping[str, bytes] | None:
         ref = account.spec.credentials.secret_ref
@@ -365,33 +313,19 @@ class Accounts:
         elif contradicted:
             return CHECK_AGAIN / 2
         await self._write_status(account, record)
-        await self._resume(name)
+        if await self.recorder.resume(name):
+            self._wake_specs(name)
         if not self._specs.operating(name) and not self._opening[name]:
-            await self._drop(name)
+            await self._let_go(name)
         if account.health.ready != was.ready:
             self._wake_specs(name)
         return CHECK_EVERY if account.health.ready else CHECK_AGAIN
 
-    async def _resume(self, name: str) -> None:
-        """Count failures anew where a person ordered it; then take the order off.
-
-        In this sequence: whoever ends in between does it twice, which changes nothing.
-        """
-        record = self._records.get(name)
-        if record is None or meta.ANNOTATION_RESUME not in record.metadata.get("annotations", {}):
-            return
-        await self._change(name, no_failures)
-        metadata = record.metadata
-        answer = await self._kube.patch_metadata(
-            ACCOUNTS,
-            None,
-            name,
-            uid=metadata["uid"],
-            resource_version=None,
-            annotations={meta.ANNOTATION_RESUME: None},
-        )
-        self._store.remember(answer)
-        self._wake_specs(name)
+    async def _let_go(self, name: str) -> None:
+        try:
+            await self.recorder.let_go(name)
+        except (Conflict, NotThere):
+            self._wake(AccountKey(name))
 
     async def _write_status(self, account: Account, record: AccountRecord) -> None:
         now = self._clock.now()
@@ -402,7 +336,7 @@ class Accounts:
         shown = _as_told(account, before, shown)
         after = before.replace(
             observed_generation=generation,
-            conditions=(_ready(before, shown, generation, now),),
+            conditions=(account_health.condition(before, shown, generation, now),),
             identity=account.health.identity or before.identity,
         )
         counted = counts(self._specs, account.name)
@@ -410,116 +344,8 @@ class Accounts:
         due = was is None or was.at is None or now - was.at >= CHECK_EVERY
         if due and (was is None or was.replace(at=None) != counted):
             after = after.replace(counts=counted.replace(at=now))
-        await self._patch(record, after)
+        await self.recorder.patch(record, after)
         account.told = account.checked
-
-    async def _patch(self, record: AccountRecord, after: EcsAccountStatus) -> None:
-        if after == record.status:
-            return
-        patch = merge_patch(record.status.to_api(), after.to_api())
-        metadata = record.metadata
-        answer = await self._kube.patch_status(
-            ACCOUNTS,
-            None,
-            metadata["name"],
-            resource_version=metadata["resourceVersion"],
-            uid=metadata.get("uid"),
-            status=patch,
-        )
-        self._store.remember(answer)
-
-    async def _change(
-        self, name: str, change: Callable[[EcsAccountStatus, datetime], EcsAccountStatus]
-    ) -> None:
-        """Write `change` of the status as it is now; somebody else's write is read first."""
-        for attempt in range(WRITE_TRIES):
-            record = self._records.get(name)
-            if record is None:
-                return
-            try:
-                await self._patch(record, change(record.status, self._clock.now()))
-                return
-            except NotThere:
-                self._store.forget(AccountKey(name))
-                return
-            except Conflict:
-                if attempt == WRITE_TRIES - 1:
-                    raise
-                await self.read_again(name)
-
-    async def count_first_sight(self, name: str) -> None:
-        """Count a spec without a record that begins now."""
-        await self._change(name, one_more_first_sight)
-
-    async def count_result(self, name: str, result: str, replaced: bool) -> None:
-        """Count the end of an operation for the brake: failures in a row, a success ends them."""
-        if result in FAILED_RESULTS:
-            await self._change(name, one_more_failure)
-        elif replaced:
-            await self._change(name, no_failures)
-
-    # -- the finalizer -------------------------------------------------------------------------
-
-    async def hold(self, name: str) -> None:
-        """Put our finalizer on the account: an operation is about to use it. Raises KubeError.
-
-        Conflict where it is gone unseen: what was decided rests on an account that is not there.
-        """
-        try:
-            await self._set_finalizer(name, True)
-        except NotThere as exc:
-            self._store.forget(AccountKey(name))
-            raise Conflict(f"EcsAccount {name} is gone", code=409) from exc
-
-    async def _drop(self, name: str) -> None:
-        try:
-            await self._set_finalizer(name, False)
-        except (Conflict, NotThere):
-            self._wake(AccountKey(name))
-
-    async def _set_finalizer(self, name: str, present: bool) -> None:
-        for attempt in range(WRITE_TRIES):
-            record = self._records.get(name)
-            if record is None:
-                return
-            metadata = record.metadata
-            there = list(metadata.get("finalizers", ()))
-            if (meta.ACCOUNT_FINALIZER in there) == present:
-                return
-            others = [finalizer for finalizer in there if finalizer != meta.ACCOUNT_FINALIZER]
-            try:
-                answer = await self._kube.patch_metadata(
-                    ACCOUNTS,
-                    None,
-                    name,
-                    uid=metadata["uid"],
-                    resource_version=metadata["resourceVersion"],
-                    finalizers=[*others, meta.ACCOUNT_FINALIZER] if present else others,
-                )
-            except Conflict:
-                if attempt == WRITE_TRIES - 1:
-                    raise
-                await self.read_again(name)
-                continue
-            after = answer.get("metadata", {})
-            if after.get("deletionTimestamp") and not after.get("finalizers"):
-                self._store.forget(AccountKey(name), after.get("resourceVersion"))
-            else:
-                self._store.remember(answer)
-            return
-
-    async def read_again(self, name: str) -> None:
-        """Take in the account as the API server has it now. Raises KubeError."""
-        fresh = await self._kube.read(ACCOUNTS, None, name)
-        if fresh is None:
-            self._store.forget(AccountKey(name))
-        else:
-            self._store.remember(fresh)
-
-    def _first_sights(self, status: EcsAccountStatus) -> int:
-        seen = status.first_sight
-        fresh = seen is not None and self._clock.now() - seen.hour < timedelta(hours=1)
-        return seen.begun if seen is not None and fresh else 0
 
 
 async def _look_at_region(region: RegionClient) -> None:
@@ -535,27 +361,6 @@ async def _look_at_region(region: RegionClient) -> None:
 
 def _refused(why: str) -> CredentialsError:
     return CredentialsError(Failure("InvalidCredentials", why, ErrorClass.USER))
-
-
-def _why_not(exc: EcsError | KubeError, spec: EcsAccountSpec) -> Health:
-    if isinstance(exc, KubeError):
-        return Health(
-            "CredentialsInvalid", f"The Secret with the access key cannot be read: {exc}."
-        )
-    code, text = exc.failure.code, exc.failure.text().rstrip(".")
-    if isinstance(exc, CredentialsError) or code.startswith(_BAD_KEYS):
-        advice = "Correct credentials in the EcsAccount, or the Secret that it names"
-        return Health("CredentialsInvalid", f"{text}. {advice}; it is checked again by itself.")
-    if code.startswith(_BAD_CLOCK):
-        return Health("ClockSkewed", f"{text}. Correct the clock of the operator's node.")
-    if code.startswith("InvalidRegionId"):
-        return Health("Unreachable", f"{text}. Correct regionId ({spec.region_id}).")
-    where = spec.endpoint or f"the endpoint of region {spec.region_id}"
-    return Health(
-        "Unreachable",
-        f"{where} does not answer as ECS does: {text}. Check regionId, endpoint, proxy and "
-        "network; it is tried again by itself.",
-    )
 
 
 def _suspended(record: AccountRecord | None) -> bool:
@@ -587,19 +392,3 @@ def _as_told(account: Account, status: EcsAccountStatus, health: Health) -> Heal
     if ready is None or account.told is None or account.told != account.checked:
         return health
     return replace(health, message=ready.message) if ready.reason == health.reason else health
-
-
-def _ready(
-    before: EcsAccountStatus, health: Health, generation: int | None, now: datetime
-) -> Condition:
-    status = ConditionStatus.TRUE if health.ready else ConditionStatus.FALSE
-    was = before.condition("Ready")
-    since = was.last_transition_time if was is not None and was.status == status else now
-    return Condition(
-        type="Ready",
-        status=status,
-        reason=health.reason,
-        message=health.message,
-        last_transition_time=since,
-        observed_generation=generation,
-    )

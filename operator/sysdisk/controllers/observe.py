@@ -77,7 +77,7 @@ class Eyes:
         then = self._account
         try:
             if then is not None:
-                await self._accounts.read_again(then.name)
+                await self._accounts.recorder.read_again(then.name)
             now = await self._accounts.look(subject)
         except KubeError:
             return False

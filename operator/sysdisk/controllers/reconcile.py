@@ -298,7 +298,7 @@ class Reconciler:
     async def _add_finalizer(self, subject: Subject, observed: Observed) -> Subject:
         """Hold account and object, in this order, before the intent; a used-up retry goes along."""
         if observed.account is not None:
-            await self._accounts.hold(observed.account.name)
+            await self._accounts.recorder.hold(observed.account.name)
         used = {order: None for order in ORDERS if order in subject.annotations}
         version = await self._recorder.set_finalizer(subject, True, used or None)
         if version is None:
@@ -394,7 +394,7 @@ class Reconciler:
             entry.result, {taken.step.value: taken.seconds for taken in entry.steps}
         )
         try:
-            await self._accounts.count_result(
+            await self._accounts.recorder.count_result(
                 ended.account, entry.result, entry.new_disk_id is not None
             )
         except Conflict:
@@ -422,7 +422,7 @@ class Reconciler:
             subject.status.settled or subject.status.history
         )
         if first_sight and self._counted.get(subject.key) != intent.account:
-            await self._accounts.count_first_sight(intent.account)
+            await self._accounts.recorder.count_first_sight(intent.account)
             self._counted[subject.key] = intent.account
         recorded = await self._record(subject, decision)
         self._counted.pop(subject.key, None)

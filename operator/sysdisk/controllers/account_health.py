@@ -1,0 +1,106 @@
+"""Whether an account works, in the words of its Ready condition."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from sysdisk.api import meta
+from sysdisk.api.account import EcsAccountSpec, EcsAccountStatus
+from sysdisk.api.account import Identity as IdentityStatus
+from sysdisk.api.status import Condition, ConditionStatus
+from sysdisk.ecs.errors import CredentialsError, EcsError
+from sysdisk.ecs.sdk import Identity
+from sysdisk.kube.errors import KubeError
+
+SKEW_LIMIT: Final = 60.0
+"""Seconds between the operator's clock and that of ECS beyond which signatures are refused."""
+
+_BAD_KEYS: Final = (
+    "InvalidAccessKeyId",
+    "SignatureDoesNotMatch",
+    "IncompleteSignature",
+    "InvalidAccessKeySecret",
+    "InvalidSecurityToken",
+    "MissingSecurityToken",
+    "Forbidden",
+    "NoPermission",
+    "EntityNotExist",
+    "AuthenticationFail",
+)
+_BAD_CLOCK: Final = ("InvalidTimeStamp", "IllegalTimestamp")
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """Whether an account works: the reason of its Ready condition, and why."""
+
+    reason: str
+    message: str
+    identity: IdentityStatus | None = None
+
+    @property
+    def ready(self) -> bool:
+        return self.reason == "Verified"
+
+
+NOT_ENFORCED: Final = Health(
+    "ApprovalNotEnforced",
+    f"require.approval is Manual, and no ValidatingAdmissionPolicy {meta.APPROVAL_POLICY} with its "
+    "binding denies an approval by just anybody. Nothing new begins. Install it (chart value "
+    "policies.enabled), or drop require.approval.",
+)
+UNCHECKED: Final = Health("Unchecked", "its credentials have not been checked yet")
+
+
+def of_identity(identity: Identity) -> Health:
+    """Return the health of an account as which ECS answered."""
+    skew = identity.skew
+    if skew is not None and abs(skew) > SKEW_LIMIT:
+        return Health(
+            "ClockSkewed",
+            f"The operator's clock is {abs(skew):.0f} s {'behind' if skew > 0 else 'ahead of'} "
+            "ECS's; signatures will be refused. Correct the clock of its node.",
+        )
+    found = IdentityStatus(account_id=identity.account_id, arn=identity.arn, type=identity.type)
+    return Health("Verified", f"Acting as {identity.arn}.", found)
+
+
+def of_failure(exc: EcsError | KubeError, spec: EcsAccountSpec) -> Health:
+    """Return the health of an account that could not be looked at, with what to do."""
+    if isinstance(exc, KubeError):
+        return Health(
+            "CredentialsInvalid", f"The Secret with the access key cannot be read: {exc}."
+        )
+    code, text = exc.failure.code, exc.failure.text().rstrip(".")
+    if isinstance(exc, CredentialsError) or code.startswith(_BAD_KEYS):
+        advice = "Correct credentials in the EcsAccount, or the Secret that it names"
+        return Health("CredentialsInvalid", f"{text}. {advice}; it is checked again by itself.")
+    if code.startswith(_BAD_CLOCK):
+        return Health("ClockSkewed", f"{text}. Correct the clock of the operator's node.")
+    if code.startswith("InvalidRegionId"):
+        return Health("Unreachable", f"{text}. Correct regionId ({spec.region_id}).")
+    where = spec.endpoint or f"the endpoint of region {spec.region_id}"
+    return Health(
+        "Unreachable",
+        f"{where} does not answer as ECS does: {text}. Check regionId, endpoint, proxy and "
+        "network; it is tried again by itself.",
+    )
+
+
+def condition(
+    before: EcsAccountStatus, health: Health, generation: int | None, now: datetime
+) -> Condition:
+    """Return `health` as Ready; it changed at `now`, unless `before` had the same status."""
+    status = ConditionStatus.TRUE if health.ready else ConditionStatus.FALSE
+    was = before.condition("Ready")
+    since = was.last_transition_time if was is not None and was.status == status else now
+    return Condition(
+        type="Ready",
+        status=status,
+        reason=health.reason,
+        message=health.message,
+        last_transition_time=since,
+        observed_generation=generation,
+    )
