@@ -32,12 +32,16 @@ REPOSITORY: Final = Path(__file__).resolve().parents[2]
 SURVIVORS: Final = Path(__file__).with_name("survivors.toml")
 PACKAGE: Final = REPOSITORY / "operator" / "sysdisk"
 MUTANT_SECONDS: Final = 120
-CORE_TESTS: Final = tuple(
-    f"tests/core/test_{name}.py"
-    for name in (
-        *("operation", "at_rest", "answers", "endings", "backup", "wishes", "approval", "policy"),
-        *("preflight", "preflight_looks", "windows", "convergence", "properties"),
-    )
+CORE_TESTS: Final = (
+    "tests/core/operation",
+    "tests/core/at_rest",
+    *(
+        f"tests/core/test_{name}.py"
+        for name in (
+            *("answers", "endings", "backup", "wishes", "approval", "policy"),
+            *("preflight", "preflight_looks", "windows", "convergence", "properties"),
+        )
+    ),
 )
 BROAD: Final = ("tests/core/test_convergence.py", "tests/core/test_properties.py")
 """They call everything and take long: not rehearsed, and run last, for every mutant."""

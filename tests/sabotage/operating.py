@@ -8,7 +8,7 @@ from tests.sabotage.change import Change, Rule
 
 CORE: Final = "operator/sysdisk/core"
 UNDER_WAY: Final = (
-    "tests/core/test_operation.py",
+    "tests/core/operation",
     "tests/core/test_endings.py",
     "tests/core/test_answers.py",
     "tests/core/test_convergence.py",
@@ -20,7 +20,7 @@ ANSWERS: Final = (
     "tests/core/test_properties.py",
 )
 BACKUPS: Final = ("tests/core/test_backup.py",)
-ENDINGS: Final = ("tests/core/test_endings.py", "tests/core/test_operation.py")
+ENDINGS: Final = ("tests/core/test_endings.py", "tests/core/operation")
 
 OPERATING: Final = (
     Change(

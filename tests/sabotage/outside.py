@@ -44,7 +44,7 @@ OUTSIDE: Final = (
         "operator/sysdisk/core/wanted.py",
         '        sent["passwordSecretRef"] = {"name": ref.name, "key": ref.key}\n',
         "        pass\n",
-        ("tests/core/test_wishes.py", "tests/core/test_operation.py"),
+        ("tests/core/test_wishes.py", "tests/core/operation"),
     ),
     Change(
         "believe-that-ecs-hides-the-password",

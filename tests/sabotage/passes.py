@@ -232,7 +232,7 @@ PASSES: Final = (
         "operator/sysdisk/core/world.py",
         "        return bool(self.tags) and set(self.tags) <= set(instance.tags)\n",
         "        return bool(set(self.tags) & set(instance.tags))\n",
-        (*GRANTS, "tests/core/test_at_rest.py"),
+        (*GRANTS, "tests/core/at_rest"),
     ),
     Change(
         "take-a-warning-policy-for-enforced",

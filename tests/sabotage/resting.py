@@ -8,7 +8,7 @@ from tests.sabotage.change import Change, Rule
 
 CORE: Final = "operator/sysdisk/core"
 AT_REST: Final = (
-    "tests/core/test_at_rest.py",
+    "tests/core/at_rest",
     "tests/core/test_wishes.py",
     "tests/core/test_properties.py",
 )
@@ -32,7 +32,7 @@ RESTING: Final = (
         f"{CORE}/decide.py",
         "    if op is not None:\n",
         "    if op is not None and not subject.deleting:\n",
-        ("tests/core/test_operation.py", "tests/core/test_properties.py"),
+        ("tests/core/operation", "tests/core/test_properties.py"),
     ),
     Change(
         "reach-what-is-not-granted",
@@ -386,7 +386,7 @@ RESTING: Final = (
         f"{CORE}/begin.py",
         "    attempt = max(used, default=0) + 1\n",
         "    attempt = 1\n",
-        ("tests/core/test_endings.py", "tests/core/test_at_rest.py"),
+        ("tests/core/test_endings.py", "tests/core/at_rest"),
     ),
     Change(
         "leave-the-secret-version-out-of-the-intent",
@@ -394,7 +394,7 @@ RESTING: Final = (
         f"{CORE}/begin.py",
         "    if inputs.password_secret_ref is not None and secret is not None:\n",
         "    if False:\n",
-        (*AT_REST, "tests/core/test_operation.py"),
+        (*AT_REST, "tests/core/operation"),
     ),
     Change(
         "take-the-time-from-the-wall",

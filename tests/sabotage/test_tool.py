@@ -60,7 +60,7 @@ def test_a_change_that_has_lost_its_place_fails(ground: Ground) -> None:
 
 def test_tests_that_do_not_run_prove_nothing(ground: Ground) -> None:
     unreadable = replace(HARMLESS, new="(")
-    assert ground.tried(replace(unreadable, tests=("tests/core/test_operation.py",))).verdict is (
+    assert ground.tried(replace(unreadable, tests=("tests/core/operation",))).verdict is (
         Verdict.BROKEN
     )
 

@@ -68,7 +68,8 @@ def policy_text(policy: PlanPolicy) -> str:
     """Return the policy in one line."""
     parts = [f"approval {policy.approval or 'Automatic'}"]
     if policy.backup is not None and policy.backup.enabled:
-        parts.append(f"backup kept {policy.backup.retention_days or 'for ever'} days")
+        days = policy.backup.retention_days
+        parts.append(f"backup kept {f'{days} days' if days else 'until it is deleted'}")
     else:
         parts.append("no backup")
     parts += [f"window {_window_text(window)}" for window in policy.maintenance_windows]

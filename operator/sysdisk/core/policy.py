@@ -58,29 +58,22 @@ def calendar(policy: PlanPolicy) -> windows.Calendar:
 
 def where_windows_stand(subject: Subject) -> str:
     """Return where the windows in force are written, for a person who wants others."""
-    policy, account = effective(subject), f"EcsAccount {subject.spec.account_ref.name}"
-    chosen = "spec" if subject.spec.maintenance_windows is not None else f"{account}, defaults"
-    places = []
-    if policy.maintenance_windows:
-        places.append(f"{chosen}.maintenanceWindows")
-    if policy.required_windows:
-        places.append(f"{account}, require.maintenanceWindows")
-    return " and ".join(places)
+    return " and ".join(f"{place}.maintenanceWindows" for place, some in _by_place(subject) if some)
 
 
 def window_faults(subject: Subject) -> tuple[str, ...]:
     """Return what is wrong with the windows in force, and where to correct it; empty: nothing."""
-    return tuple(_window_faults(subject, effective(subject)))
+    return tuple(
+        f"{place}.{wrong}" for place, some in _by_place(subject) for wrong in windows.faults(some)
+    )
 
 
-def _window_faults(subject: Subject, policy: PlanPolicy) -> Iterator[str]:
-    account = f"EcsAccount {subject.spec.account_ref.name}"
-    written = subject.spec.maintenance_windows is not None
-    chosen = "spec" if written else f"{account}, defaults"
-    for wrong in windows.faults(policy.maintenance_windows):
-        yield f"{chosen}.{wrong}"
-    for wrong in windows.faults(policy.required_windows):
-        yield f"{account}, require.{wrong}"
+def _by_place(subject: Subject) -> Iterator[tuple[str, tuple[MaintenanceWindow, ...]]]:
+    """Yield the windows in force by the place that they come from."""
+    policy, account = effective(subject), f"EcsAccount {subject.spec.account_ref.name}"
+    own = subject.spec.maintenance_windows is not None
+    yield "spec" if own else f"{account}, defaults", policy.maintenance_windows
+    yield f"{account}, require", policy.required_windows
 
 
 def wants_backup(policy: PlanPolicy) -> bool:

@@ -1,0 +1,156 @@
+"""What is right already: drift, the login, families."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from tests.core.at_rest.common import R, settled
+from tests.support.builders import (
+    NEW_DISK,
+    NEW_IMAGE,
+    NOW,
+    OLD_DISK,
+    OLD_IMAGE,
+    after,
+    at,
+    opened,
+    ready,
+    replaced,
+    seen,
+    subject,
+)
+
+from sysdisk.api.meta import (
+    ANNOTATION_REPLACE,
+)
+from sysdisk.api.reasons import Reason, Standing, standing
+from sysdisk.api.status import (
+    Settled,
+)
+from sysdisk.core.decide import decide
+from sysdisk.core.model import (
+    AddFinalizer,
+    Look,
+    Nothing,
+    StopInstance,
+    Subject,
+)
+from sysdisk.core.world import Family
+
+# -- right already, drift, login ---------------------------------------------------------------
+
+
+def test_a_machine_that_matches_is_settled_once() -> None:
+    right = settled()
+    assert right.status.settled is not None
+    assert decide(right, replaced("Running"), at(hours=5)).status == right.status
+
+
+@pytest.mark.parametrize(
+    ("policy", "reason", "stands"),
+    [
+        ("Report", R.DRIFTED, "True"),
+        ("Ignore", R.UP_TO_DATE, "True"),
+        ("Reconcile", R.SUSPENDED, "False"),
+    ],
+)
+def test_drift_is_treated_as_the_policy_says(policy: str, reason: Reason, stands: str) -> None:
+    drifted = settled(driftPolicy=policy, suspend=True)
+    decision = decide(drifted, seen(), at(1))
+    assert (decision.reason, ready(decision)[0]) == (reason, stands)
+    shown = decision.status.condition("Drifted")
+    assert (shown is not None) is (policy != "Ignore")
+
+
+def test_drift_is_replaced_under_reconcile() -> None:
+    begun, decision = opened(settled(driftPolicy="Reconcile"))
+    assert isinstance(decision.action, StopInstance)
+    assert begun.status.condition("Drifted") is not None
+
+
+def test_what_differs_after_its_own_replacement_is_not_replaced_for_ever() -> None:
+    was = settled(driftPolicy="Reconcile")
+    assert was.status.settled is not None
+    differs = was.status.settled.replace(differs=True)
+    decision = decide(replace(was, status=was.status.replace(settled=differs)), seen(), at(1))
+    assert (decision.reason, decision.action) == (R.DRIFTED, Nothing())
+    assert "not tried again" in ready(decision)[2]
+
+
+def test_a_new_wish_is_a_plan_and_not_drift() -> None:
+    decision = decide(settled(imageId=OLD_IMAGE), replaced("Running"), at(1))
+    assert decision.action == AddFinalizer()
+
+
+def test_a_trigger_overrules_the_drift_policy() -> None:
+    asked = replace(settled(driftPolicy="Ignore"), annotations={ANNOTATION_REPLACE: "now"})
+    assert decide(asked, seen(), at(1)).action == AddFinalizer()
+
+
+def test_a_changed_login_waits_for_the_next_replacement() -> None:
+    changed = settled(login={"passwordInherit": True})
+    decision = decide(changed, replaced("Running"), at(1))
+    assert (decision.reason, ready(decision)[0]) == (R.LOGIN_PENDING, "True")
+
+
+def test_a_record_without_a_login_is_no_reason_to_wait_for_one() -> None:
+    was = settled()
+    assert was.status.settled is not None
+    bare = Settled(inputs=was.status.settled.inputs, at=NOW)
+    right = replace(was, status=was.status.replace(settled=bare))
+    assert decide(right, replaced("Running"), at(1)).reason is R.UP_TO_DATE
+
+
+def test_an_instance_without_a_system_disk_is_told_and_left_alone() -> None:
+    decision = decide(subject(), seen(system_disks=()), NOW)
+    assert (decision.action, standing(decision.reason)) == (Nothing(), Standing.STUCK)
+
+
+def test_the_first_disk_seen_has_no_predecessor_and_the_next_one_has() -> None:
+    first = after(subject(), decide(subject(suspend=True), seen(), NOW))
+    assert (first.status.disk_id, first.status.previous_disk_id) == (OLD_DISK, None)
+    second = decide(first, replaced("Running"), at(1))
+    assert (second.status.disk_id, second.status.previous_disk_id) == (NEW_DISK, OLD_DISK)
+
+
+# -- families ----------------------------------------------------------------------------------
+
+FAMILY: dict[str, Any] = {"imageId": None, "imageFamily": "ubuntu"}
+
+
+def pinned(**fields: Any) -> Subject:
+    wanting = subject(**{**FAMILY, **fields})
+    return after(wanting, decide(wanting, seen(), NOW))
+
+
+def test_a_family_is_resolved_once_and_a_newer_member_is_told() -> None:
+    assert pinned().status.resolved_image_id == NEW_IMAGE
+    decision = decide(pinned(), replaced("Running", family=Family("ubuntu", "m-9")), at(1))
+    assert decision.reason is R.UP_TO_DATE
+    assert "NewerImageInFamily" in ready(decision)[2]
+    assert decision.status.resolved_image_id == NEW_IMAGE
+
+
+def test_the_present_member_of_a_family_is_looked_at_where_all_is_right() -> None:
+    decision = decide(pinned(), replaced("Running", family=None), at(1))
+    assert decision.action == Look(family="ubuntu")
+
+
+@pytest.mark.parametrize(
+    ("change", "anew"),
+    [
+        ({"suspend": True}, False),
+        ({"power": {"stopTimeout": "1m"}}, False),
+        ({"imageFamily": "debian"}, True),
+        ({"size": 80}, True),
+        ({"replaceTrigger": "b"}, True),
+    ],
+)
+def test_a_family_is_resolved_anew_where_something_new_is_asked_for(
+    change: dict[str, Any], anew: bool
+) -> None:
+    edited = replace(pinned(), spec=subject(**{**FAMILY, **change}).spec, generation=2)
+    decision = decide(edited, replaced("Running", family=Family("x", "m-9")), at(1))
+    assert (decision.status.resolved_image_id == "m-9") is anew

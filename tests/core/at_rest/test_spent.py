@@ -1,0 +1,207 @@
+"""Plans that were tried: retried when told so, or when they have rested."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from tests.core.at_rest.common import SUSPEND, R, planned
+from tests.support.builders import (
+    LOCKED,
+    NOW,
+    at,
+    disk,
+    ready,
+    replaced,
+    seen,
+    subject,
+)
+
+from sysdisk.api.meta import (
+    ANNOTATION_PROTECT,
+    ANNOTATION_RETRY,
+    ANNOTATION_SUSPEND,
+)
+from sysdisk.api.status import (
+    HistoryEntry,
+    LastError,
+)
+from sysdisk.core.decide import decide
+from sysdisk.core.model import (
+    AddFinalizer,
+    Nothing,
+    StopInstance,
+)
+from sysdisk.core.world import Lock, Observed
+
+
+@pytest.mark.parametrize(
+    "tried", [{"spent": True}, {"rounds": 1, "rest_until": at(hours=1)}, {"rounds": 3}]
+)
+def test_a_retry_names_the_plan_that_may_be_tried_once_more(tried: dict[str, Any]) -> None:
+    status = planned(**tried)
+    assert status.plan is not None
+    for named, begins in ((status.plan.id, True), ("p1-other", False)):
+        asked = subject(status, annotations={ANNOTATION_RETRY: named})
+        decision = decide(asked, seen(), at(1))
+        if begins or tried == {"rounds": 3}:
+            assert decision.action == AddFinalizer()
+        else:
+            assert decision.action == Nothing()
+
+
+def test_a_new_generation_tries_a_spent_plan_once_more() -> None:
+    assert decide(subject(planned(spent=True), generation=2), seen(), NOW).action == AddFinalizer()
+
+
+@pytest.mark.parametrize(
+    "world",
+    [
+        seen(image_id="m-0"),
+        seen(system_disks=(disk("d-0"),)),
+        seen(system_disks=(disk(size=41),)),
+        seen(data_disk_ids=frozenset({"d-other"})),
+    ],
+)
+def test_a_changed_world_is_another_plan(world: Observed) -> None:
+    assert decide(subject(planned(spent=True)), world, NOW).action == AddFinalizer()
+
+
+@pytest.mark.parametrize(
+    "world", [seen("Stopped"), seen(locks=LOCKED), seen("Starting"), seen(host_name="other")]
+)
+def test_power_and_locks_do_not_change_the_plan(world: Observed) -> None:
+    assert decide(subject(planned(spent=True)), world, at(hours=9)).reason is R.PLAN_SPENT
+
+
+def test_a_plan_that_has_rested_begins_again_with_the_next_attempt() -> None:
+    rested = subject(planned(rounds=1, rest_until=at(60)))
+    waiting = decide(rested, seen(), at(50))
+    assert (waiting.reason, waiting.look_again) == (R.RESTING, timedelta(seconds=10))
+    assert decide(rested, seen(), at(60)).action == AddFinalizer()
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (LastError(code="Odd", message="why", request_id="R", advice="Pay."), "Odd: why"),
+        (LastError(code="Odd"), "ECS refused it. Last answer: Odd."),
+        (None, "ECS refused it. "),
+    ],
+)
+def test_a_spent_plan_says_why(error: LastError | None, says: str) -> None:
+    status = planned(spent=True, spent_reason="Refused", last_error=error)
+    message = ready(decide(subject(status), seen(), NOW))[2]
+    assert says in message
+    assert "`sysdisk retry web-1 -n shop`" in message
+    assert ".." not in message
+    if error is not None and error.request_id:
+        assert "request ID R" in message
+        assert "Pay." in message
+
+
+@pytest.mark.parametrize(
+    ("result", "says", "force"),
+    [
+        ("StopTimedOut", "once and ended without a replacement: the machine did not stop", "Never"),
+        ("StopTimedOut", "Raise power.stopTimeout (now 7m), or set power.forceStop", "Never"),
+        ("StopTimedOut", "Raise power.stopTimeout (now 7m), or find out", "AfterTimeout"),
+        ("GivenBack", "Raise power.giveBackAfter (now 10m)", "Never"),
+        ("StartedByOthers", "somebody else. It is tried again after 2026-03-01T12:01", "Never"),
+        ("BackupOverdue", "the backup was not finished in time", "Never"),
+        ("OfALaterVersion", "without a replacement: OfALaterVersion", "Never"),
+        (None, "the cause is not recorded", "Never"),
+    ],
+)
+def test_a_resting_plan_says_what_happened_and_what_helps(
+    result: str | None, says: str, force: str
+) -> None:
+    status = planned(rounds=1, rest_until=at(60))
+    assert status.plan is not None
+    if result is not None:
+        entry = HistoryEntry(plan_id=status.plan.id, result=result, started_at=NOW, ended_at=NOW)
+        status = status.replace(history=(entry,))
+    resting = subject(status, power={"stopTimeout": "7m", "forceStop": force})
+    decision = decide(resting, seen(), NOW)
+    assert decision.reason is R.RESTING
+    assert says in ready(decision)[2]
+    assert "`sysdisk retry web-1 -n shop` tries it at once" in ready(decision)[2]
+
+
+def test_a_plan_that_failed_twice_says_so_in_words() -> None:
+    resting = subject(planned(rounds=2, rest_until=at(60)))
+    message = ready(decide(resting, seen(), NOW))[2]
+    assert "was begun twice and ended without a replacement each time" in message
+    resting = subject(planned(rounds=5, rest_until=at(60)))
+    assert "was begun 5 times" in ready(decide(resting, seen(), NOW))[2]
+
+
+@pytest.mark.parametrize("result", ["BackupFailed", "BackupOverdue"])
+def test_a_plan_whose_backup_failed_says_that_the_machine_was_not_touched(result: str) -> None:
+    message = ready(decide(subject(planned(spent=True, spent_reason=result)), seen(), NOW))[2]
+    assert "The machine was not touched." in message
+
+
+@pytest.mark.parametrize("value", ["true", "True", "yes", "1", "on", " ", "False", "x" * 200])
+def test_every_value_of_a_brake_but_false_holds_and_is_told_with_its_remedy(value: str) -> None:
+    held = subject(annotations={ANNOTATION_PROTECT: value, ANNOTATION_SUSPEND: value})
+    decision = decide(held, seen(), NOW)
+    assert (decision.action, decision.reason) == (Nothing(), R.PROTECTED)
+    message = ready(decision)[2]
+    assert f'annotation sysdisk.dev/protect is "{value[:40]}' in message
+    assert "`kubectl annotate sds web-1 -n shop sysdisk.dev/protect-`" in message
+    held = subject(annotations={ANNOTATION_SUSPEND: value})
+    decision = decide(held, seen(), NOW)
+    assert (decision.action, decision.reason) == (Nothing(), R.SUSPENDED)
+    message = ready(decision)[2]
+    assert f'annotation sysdisk.dev/suspend is "{value[:40]}' in message
+    assert "`sysdisk resume web-1 -n shop`" in message
+    assert len(message) < 1000
+
+
+@pytest.mark.parametrize("value", ["false", ""])
+def test_a_brake_that_says_no_holds_nothing(value: str) -> None:
+    free = subject(annotations={ANNOTATION_PROTECT: value, ANNOTATION_SUSPEND: value})
+    assert decide(free, seen(), NOW).action == AddFinalizer()
+
+
+def test_a_spec_that_is_suspended_twice_names_both_remedies() -> None:
+    message = ready(decide(subject(suspend=True), seen(), NOW))[2]
+    assert "spec.suspend is true" in message
+    assert "sysdisk resume" not in message
+    message = ready(decide(subject(suspend=True, annotations=SUSPEND), seen(), NOW))[2]
+    assert "spec.suspend is true" in message
+    assert "`sysdisk resume web-1 -n shop`" in message
+
+
+def test_an_order_is_used_up_although_the_finalizer_is_on_already() -> None:
+    status = planned(spent=True)
+    assert status.plan is not None
+    asked = subject(status, annotations={ANNOTATION_RETRY: status.plan.id}, has_finalizer=True)
+    assert decide(asked, seen(), NOW).action == AddFinalizer()
+    taken = decide(replace(asked, orders_taken=True), seen(), NOW)
+    assert isinstance(taken.action, StopInstance)
+    bare = subject(planned(), has_finalizer=True)
+    assert isinstance(decide(bare, seen(), NOW).action, StopInstance)
+
+
+def test_a_region_that_does_not_exist_is_the_specs_fault_and_not_the_accounts() -> None:
+    failure = "InvalidRegionId.NotFound: The specified region is not found (request ID R)"
+    for world in (seen(no_region=True, failure="no answer"), seen(failure=failure)):
+        decision = decide(subject(regionId="cn-nowhere"), world, NOW)
+        assert (decision.action, decision.reason) == (Nothing(), R.INVALID_SPEC)
+        assert ready(decision)[2].startswith("ECS has no region cn-test (ECS code InvalidRegionId.")
+        assert decision.status.condition("Stalled") is not None
+    assert decide(subject(), seen(failure=failure), NOW).reason is R.ACCOUNT_NOT_READY
+
+
+def test_a_lock_that_is_not_known_says_so() -> None:
+    locks = (Lock("Security"), Lock("odd"))
+    for decision in (
+        decide(subject(), seen(locks=locks), NOW),
+        decide(subject(), replaced("Running", locks=locks), NOW),
+    ):
+        text = "(Security, odd, a lock that this version does not know)"
+        assert text in ready(decision)[2]
