@@ -106,7 +106,11 @@ class Operator:
         line = Line(self.life, traffic)
         self.kube = StoreKube(line, store, lambda *written: on_status(name, *written))
         self._connect = lambda: CloudConnection(line, cloud, on_write)
-        self._clock = Clock(now=lambda: datetime.fromtimestamp(wall(), UTC), jitter=chance.random)
+        self._clock = Clock(
+            monotonic=asyncio.get_running_loop().time,
+            now=lambda: datetime.fromtimestamp(wall(), UTC),
+            jitter=chance.random,
+        )
         self._chance = chance
         self._context.run(owned.set, self._tasks)
         self._context.run(self._begin)

@@ -60,8 +60,7 @@ class ApiModel(BaseModel):
 
         Unlike `model_copy`, which checks nothing and so could hold a list or a naive time.
         """
-        fields = {name: getattr(self, name) for name in type(self).model_fields}
-        return type(self).model_validate({**fields, **changes})
+        return type(self).model_validate({**self.__dict__, **changes})
 
 
 class FrozenMap(Mapping[str, V_co], Generic[V_co]):

@@ -52,7 +52,9 @@ class AccountRecords:
             return known
         body = self._store.get(key)
         assert body is not None
-        record = AccountRecord(*version, body, _spec(body), _status(body))
+        same = known is not None and known.body["spec"] == body["spec"]
+        spec = known.spec if known is not None and same else _spec(body)
+        record = AccountRecord(*version, body, spec, _status(body))
         self._parsed[name] = record
         return record
 

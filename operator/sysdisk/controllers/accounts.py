@@ -225,7 +225,7 @@ class Accounts:
             )
             account = Account(name, spec, connection, client, spec.endpoint or "")
             self._known[name] = account
-        elif account.spec is not spec and account.spec != spec:
+        elif account.spec != spec:
             account.client.configure(spec.limits)
             if account.endpoint != (spec.endpoint or ""):
                 account.connected = False
@@ -237,7 +237,7 @@ class Accounts:
                 or account.spec.region_id != spec.region_id
             ):
                 account.checked = None
-            account.spec = spec
+        account.spec = spec
         return account
 
     async def check(self, name: str, *, at_least_after: float | None = None) -> None:

@@ -151,15 +151,17 @@ class Store(Generic[K]):
         a deletion that was seen. A new resourceVersion alone (a label) is kept, but is not news.
         """
         key = self._key_of(body)
-        copy = slim(body)
-        version = copy["metadata"].get("resourceVersion", "")
+        uid = body["metadata"].get("uid", "")
+        version = body["metadata"].get("resourceVersion", "")
         known = self._records.get(key)
-        if known is not None and _older(version, known.version):
+        if known is not None and (
+            (known.uid, known.version) == (uid, version) or _older(version, known.version)
+        ):
             return False
         if key in self._gone and _not_newer(version, self._gone[key]):
             return False
         self._gone.pop(key, None)
-        record = self._pack(copy)
+        record = self._pack(slim(body))
         self._unindex(key)
         self._records[key] = record
         self._index(key, record.facts)

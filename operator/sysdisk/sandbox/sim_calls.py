@@ -136,11 +136,14 @@ class Life:
 
     async def breathe(self) -> None:
         """Return when the process moves; a dead one never does."""
+        if self.alive and not self._moves_at:
+            return
         loop = asyncio.get_running_loop()
         while self.alive and self._moves_at > loop.time():  # noqa: ASYNC110 - it may be moved on
             await asyncio.sleep(min(1.0, self._moves_at - loop.time()))
         if not self.alive:
             await loop.create_future()  # until the task is cancelled
+        self._moves_at = 0.0
 
 
 class Line:
