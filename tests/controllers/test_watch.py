@@ -125,7 +125,7 @@ async def test_a_watch_that_ends_for_good_is_begun_again_and_passes_in_flight_go
 
     await api.spec("web-1")
     seen = Seen(during=wait)
-    async with operating(api, seen, prune_interval=SHORT) as running:
+    async with operating(api, seen) as running:
         await eventually(lambda: seen.specs == ["web-1"])
         await running.ready()
         # kopf 1.45 gives a watch up for good at a 404, and goes on without it.

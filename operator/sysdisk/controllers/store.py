@@ -151,8 +151,8 @@ class Store(Generic[K]):
         a deletion that was seen. A new resourceVersion alone (a label) is kept, but is not news.
         """
         key = self._key_of(body)
-        uid = body["metadata"].get("uid", "")
-        version = body["metadata"].get("resourceVersion", "")
+        metadata = body.get("metadata") or {}
+        uid, version = metadata.get("uid", ""), metadata.get("resourceVersion", "")
         known = self._records.get(key)
         if known is not None and (
             (known.uid, known.version) == (uid, version) or _older(version, known.version)
