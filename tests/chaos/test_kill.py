@@ -39,6 +39,7 @@ LONG = 1.0
 """Seconds that a request, or its answer, is on its way."""
 
 
+@pytest.mark.timeout(60 + 60 * ROUNDS)
 async def test_kills_in_all_steps_leave_one_new_disk_one_backup_and_a_running_machine(
     stormy: World, record_property: Callable[[str, object], None]
 ) -> None:

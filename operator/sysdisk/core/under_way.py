@@ -43,7 +43,8 @@ class Pass:
     def status(self) -> SystemDiskSpecStatus:
         """The status with the operation as it stands.
 
-        Power alone is no reason to write, nor is a lock that goes: the next step tells it.
+        Power alone is no reason to write, nor is a lock that goes, nor an image that is seen
+        before its disk: the next step tells it.
         """
         base = self.subject.status
         seen = with_sight(base, self.instance, self.observed.system_disk, self.now)
@@ -53,6 +54,7 @@ class Pass:
             same = seen.replace(
                 instance_status=base.instance_status,
                 observed_at=base.observed_at,
+                image_id=base.image_id if seen.disk_id == base.disk_id else seen.image_id,
                 locked=locks.locked,
                 operation_locks=locks.operation_locks,
             )

@@ -30,6 +30,7 @@ from sysdisk.sandbox.ecs_model import Cloud
 from sysdisk.sandbox.ecs_remote import Remote
 from sysdisk.sandbox.ecs_state import Timings
 from sysdisk.sandbox.ecs_wire import Gate, RawRequest, Request
+from sysdisk.sandbox.ports import free_ports
 
 __all__ = ["EcsServer"]
 
@@ -153,6 +154,7 @@ class EcsServer:
 
     async def _listen(self, port: int, region: str) -> int:
         assert self._runner is not None
+        port = port or free_ports(1, self.host)[0]
         sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -163,9 +165,8 @@ class EcsServer:
         site = web.SockSite(self._runner, sock, backlog=1024, ssl_context=self._tls)
         await site.start()
         self._sites.append(site)
-        bound = int(sock.getsockname()[1])
-        self._ports[bound] = region
-        return bound
+        self._ports[port] = region
+        return port
 
     async def _serve(self, http: web.Request) -> web.StreamResponse:
         if self._dark:

@@ -14,7 +14,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import ssl
 import subprocess
 import tempfile
@@ -27,6 +26,7 @@ from typing import Any, Final, Self
 
 from sysdisk.sandbox.envtest_certs import Certificates, make_certificates
 from sysdisk.sandbox.kube_config import kubeconfig, write_private
+from sysdisk.sandbox.ports import free_ports
 
 AUDIT_LOG: Final = "audit.log"
 AUDIT: Final[dict[str, Any]] = {
@@ -141,7 +141,7 @@ class Envtest:
         self._directory = Path(tempfile.mkdtemp(prefix="sysdisk-envtest-"))
         try:
             self._certificates = make_certificates(self._directory)
-            self._etcd_port, self._peer_port, self._port = _free_ports(3)
+            self._etcd_port, self._peer_port, self._port = free_ports(3)
             self._etcd = _Process(self._etcd_command(), self._directory)
             self.start_apiserver()
         except BaseException:
@@ -306,15 +306,3 @@ def _answers(port: int, context: ssl.SSLContext, path: str) -> bool:
         return False
     finally:
         connection.close()
-
-
-def _free_ports(count: int) -> tuple[int, ...]:
-    """Return ports that are free now; another process may take one before we do."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return tuple(each.getsockname()[1] for each in sockets)
-    finally:
-        for each in sockets:
-            each.close()

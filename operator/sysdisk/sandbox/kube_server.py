@@ -27,6 +27,7 @@ from sysdisk.sandbox.kube_errors import ApiError, no_such_path
 from sysdisk.sandbox.kube_faults import Fault, Faults
 from sysdisk.sandbox.kube_resources import builtin_resources
 from sysdisk.sandbox.kube_store import KubeStore
+from sysdisk.sandbox.ports import free_ports
 
 log = logging.getLogger(__name__)
 _JOURNAL = 100_000
@@ -89,13 +90,13 @@ class KubeServer:
         )
         await runner.setup()
         try:
+            self._port = self._port or free_ports(1, self._host)[0]
             site = web.TCPSite(runner, self._host, self._port, reuse_address=True)
             await site.start()
         except BaseException:
             await runner.cleanup()
             raise
         self._runner = runner
-        self._port = runner.addresses[0][1]
         log.info(
             "embedded Kubernetes API, for development only: no RBAC, no admission",
             extra={"url": self.url},

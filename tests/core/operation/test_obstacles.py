@@ -11,6 +11,7 @@ from tests.core.operation.common import MISMATCH, QUIET, Kind, R
 from tests.support.builders import (
     LOCKED,
     NEW_DISK,
+    NEW_IMAGE,
     NOW,
     OLD_DISK,
     VM,
@@ -22,6 +23,7 @@ from tests.support.builders import (
     replaced,
     seen,
     under_way,
+    vm,
     with_op,
 )
 
@@ -265,6 +267,15 @@ def test_the_power_of_the_machine_alone_is_no_reason_to_write() -> None:
     begun = under_way()
     begun = after(begun, decide(begun, seen(), at(1)))
     assert decide(begun, seen("Stopping"), at(2)).status == begun.status
+
+
+def test_an_image_that_is_seen_before_its_disk_alone_is_no_reason_to_write() -> None:
+    begun = under_way(Step.VERIFY)
+    begun = after(begun, decide(begun, seen("Stopped"), at(1)))
+    early = replace(vm("Stopped"), image_id=NEW_IMAGE)
+    assert decide(begun, replace(seen("Stopped"), instance=early), at(2)).status == begun.status
+    told = decide(begun, replaced("Stopped"), at(2)).status
+    assert (told.image_id, told.disk_id) == (NEW_IMAGE, NEW_DISK)
 
 
 def test_a_reason_that_this_version_does_not_know_is_no_obstacle() -> None:
