@@ -16,7 +16,6 @@ from sysdisk.core.world import AccountLook, Claim, Instance, Observed, SecretLoo
 from sysdisk.ecs.account import RegionClient
 from sysdisk.ecs.batches import together
 from sysdisk.ecs.errors import EcsError
-from sysdisk.ecs.lookups import Lookups
 from sysdisk.ecs.sights import Disks, Sight
 from sysdisk.kube.errors import KubeError
 from sysdisk.kube.port import Kube
@@ -121,10 +120,9 @@ class Eyes:
         if look.default_encryption:
             yield _told("default_encryption", lookups.default_encryption())
         if look.snapshot:
-            own = subject.status.operation is not None
-            running = (
-                self._snapshot_running(lookups, disk.disk_id, own) if disk else _nothing(False)
-            )
+            # What is remembered of our own backup may be older than its end.
+            own = op.snapshot_id if (op := subject.status.operation) else None
+            running = lookups.snapshot_running(disk.disk_id, own) if disk else _nothing(False)
             yield _told("snapshot_running", running)
         if look.transfer:
             moving = lookups.in_transfer(disk.disk_id) if disk else _nothing(False)
@@ -139,14 +137,6 @@ class Eyes:
             yield _told("backup", lookups.snapshot(look.backup))
         if look.secret:
             yield _told("secret", self._secret(subject))
-
-    async def _snapshot_running(self, lookups: Lookups, disk_id: str, own: bool) -> bool:
-        """Return whether a snapshot of the disk is being made.
-
-        What is remembered may be `own`, the backup that is finished by now: then it is asked anew.
-        """
-        running = await lookups.snapshot_running(disk_id)
-        return await lookups.snapshot_running(disk_id, self._begun) if running and own else running
 
     async def _source_disk(
         self, disk_id: str, region: RegionClient, instance_id: str

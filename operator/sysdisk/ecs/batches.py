@@ -161,17 +161,6 @@ def _seen(value: V | EcsError | None, begun_at: float, now: datetime) -> Seen[V 
     return value if isinstance(value, EcsError) else Seen(value, begun_at, now)
 
 
-class _Flight(Generic[V]):
-    """A request that several callers share; until `begun_at` is set everybody may still join."""
-
-    def __init__(self) -> None:
-        self.begun_at: float | None = None
-        self.task: asyncio.Task[Seen[V] | EcsError] | None = None
-
-    def serves(self, begun_after: float | None) -> bool:
-        return begun_after is None or self.begun_at is None or self.begun_at > begun_after
-
-
 class Shared(Generic[K, V]):
     """Answers by key that live for `ttl` seconds; callers at the same time share one request.
 
@@ -193,47 +182,34 @@ class Shared(Generic[K, V]):
         self._gather = gather
         self._holds_up = holds_up
         self._known: dict[K, Seen[V]] = {}
-        self._flights: dict[K, _Flight[V]] = {}
+        self._flights: dict[K, asyncio.Task[Seen[V] | EcsError]] = {}
 
-    async def get(self, key: K, begun_after: float | None = None) -> V:
-        """Return the answer for `key`: not older than the time to live, or, with `begun_after`
-        (monotonic), of a request begun after that. Raises EcsError; errors are not kept."""
-        while True:
-            known = self._known.get(key)
-            if known is not None and self._serves(known, begun_after):
-                return known.value
-            flight = self._flights.get(key) or self._take_off(key)
-            assert flight.task is not None
-            serves = flight.serves(begun_after)  # else it was under way before: share the next one
-            answer = await asyncio.shield(flight.task)
-            if not serves:
-                continue
-            if isinstance(answer, EcsError):
-                raise type(answer)(answer.failure)
-            return answer.value
+    async def get(self, key: K) -> V:
+        """Return the answer for `key`, not older than the time to live. Raises EcsError; errors
+        are not kept."""
+        known = self._known.get(key)
+        if known is not None and self._serves(known):
+            return known.value
+        flight = self._flights.get(key)
+        if flight is None:
+            flight = self._flights[key] = asyncio.create_task(self._fly(key))
+        return answered(await asyncio.shield(flight)).value
 
     async def close(self) -> None:
         """Stop asking; who still waits gets `NoAnswer`."""
-        flights = [flight.task for flight in self._flights.values() if flight.task is not None]
-        for task in flights:
-            task.cancel()
+        flights = list(self._flights.values())
+        for flight in flights:
+            flight.cancel()
         await asyncio.gather(*flights, return_exceptions=True)
 
-    def _serves(self, known: Seen[V], begun_after: float | None) -> bool:
-        if begun_after is not None:
-            return known.begun_at > begun_after
+    def _serves(self, known: Seen[V]) -> bool:
         ttl = min(self._ttl, BRIEFLY) if self._holds_up(known.value) else self._ttl
         return self._clock.monotonic() - known.begun_at < ttl
 
-    def _take_off(self, key: K) -> _Flight[V]:
-        flight = self._flights[key] = _Flight[V]()
-        flight.task = asyncio.create_task(self._fly(key, flight))
-        return flight
-
-    async def _fly(self, key: K, flight: _Flight[V]) -> Seen[V] | EcsError:
+    async def _fly(self, key: K) -> Seen[V] | EcsError:
         try:
             await self._clock.sleep(self._gather)
-            begun_at = flight.begun_at = self._clock.monotonic()
+            begun_at = self._clock.monotonic()
             seen = Seen(await self._fetch(key), begun_at, self._clock.now())
         except EcsError as error:
             return error

@@ -14,7 +14,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar
 
-from sysdisk.core.world import Disk, Family, Image, Instance
+from sysdisk.core.world import Disk, Instance
 from sysdisk.ecs.batches import Batcher, Seen, answered
 from sysdisk.ecs.calls import IDS_A_CALL
 from sysdisk.ecs.clock import Clock
@@ -85,26 +85,6 @@ class Inventory:
         sight = await self._look(instance_id, disks, tuple(expect))
         self._remember(sight)
         return sight
-
-    async def image(self, image_id: str, begun_after: float | None = None) -> Image:
-        """See `Lookups.image`."""
-        return await self._lookups.image(image_id, begun_after)
-
-    async def family(self, name: str, begun_after: float | None = None) -> Family:
-        """See `Lookups.family`."""
-        return await self._lookups.family(name, begun_after)
-
-    async def key_pair(self, name: str, begun_after: float | None = None) -> bool:
-        """See `Lookups.key_pair`."""
-        return await self._lookups.key_pair(name, begun_after)
-
-    async def default_encryption(self, begun_after: float | None = None) -> bool:
-        """See `Lookups.default_encryption`."""
-        return await self._lookups.default_encryption(begun_after)
-
-    async def snapshot_running(self, disk_id: str, begun_after: float | None = None) -> bool:
-        """See `Lookups.snapshot_running`."""
-        return await self._lookups.snapshot_running(disk_id, begun_after)
 
     @property
     def lookups(self) -> Lookups:

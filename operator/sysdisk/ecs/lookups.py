@@ -7,6 +7,7 @@ Many specs share these answers, so a fleet that is re-imaged together asks once.
 from __future__ import annotations
 
 import logging
+from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
 
@@ -33,8 +34,7 @@ FOR_GOOD = 3600.0
 class Lookups:
     """Answers about one region, kept for `ttl` seconds and shared by who asks at the same time.
 
-    Every method takes `begun_after` (monotonic): then only a request begun after it will do. All
-    raise EcsError.
+    Every method raises EcsError.
     """
 
     def __init__(
@@ -59,36 +59,35 @@ class Lookups:
         self._types = Shared(self._ask_architecture, clock, ttl=FOR_GOOD, gather=gather)
         self._regions = Shared(self._ask_regions, clock, ttl=FOR_GOOD, gather=gather)
 
-    async def image(self, image_id: str, begun_after: float | None = None) -> Image:
+    async def image(self, image_id: str) -> Image:
         """Return the image with the instance types that can take it; `found=False` if ECS knows
         none of that ID, whoever may own it. `instance_types` is None where ECS did not tell."""
-        return await self._images.get(image_id, begun_after)
+        return await self._images.get(image_id)
 
-    async def family(self, name: str, begun_after: float | None = None) -> Family:
+    async def family(self, name: str) -> Family:
         """Return the newest available member of a family, none if it has none."""
-        return await self._families.get(name, begun_after)
+        return await self._families.get(name)
 
-    async def key_pair(self, name: str, begun_after: float | None = None) -> bool:
+    async def key_pair(self, name: str) -> bool:
         """Return whether a key pair of exactly this name exists."""
-        return await self._key_pairs.get(name, begun_after)
+        return await self._key_pairs.get(name)
 
-    async def default_encryption(self, begun_after: float | None = None) -> bool:
+    async def default_encryption(self) -> bool:
         """Return whether the account encrypts new disks of this region by default."""
-        return await self._encryption.get("", begun_after)
+        return await self._encryption.get("")
 
-    async def snapshot_running(self, disk_id: str, begun_after: float | None = None) -> bool:
-        """Return whether a snapshot of this disk is in progress."""
-        return disk_id in await self._snapshots.get("", begun_after)
+    async def snapshot_running(self, disk_id: str, besides: str | None = None) -> bool:
+        """Return whether a snapshot of this disk is in progress, `besides` the one of that ID."""
+        running = await self._snapshots.get("")
+        return not running.get(disk_id, frozenset()) <= {besides}
 
-    async def in_transfer(self, disk_id: str, begun_after: float | None = None) -> bool:
+    async def in_transfer(self, disk_id: str) -> bool:
         """Return whether the kind of this disk is being changed. False where ECS does not tell."""
-        return disk_id in await self._transfers.get("", begun_after)
+        return disk_id in await self._transfers.get("")
 
-    async def supply(
-        self, zone_id: str, instance_type: str, begun_after: float | None = None
-    ) -> Supply:
+    async def supply(self, zone_id: str, instance_type: str) -> Supply:
         """Return the system disks that a zone offers; no categories where ECS does not tell."""
-        return await self._supplies.get((zone_id, instance_type), begun_after)
+        return await self._supplies.get((zone_id, instance_type))
 
     async def cpu_architecture(self, instance_type: str) -> str:
         """Return `X86` or `ARM`, empty where ECS does not tell."""
@@ -181,15 +180,16 @@ class Lookups:
             found |= {snapshot.snapshot_id: snapshot for snapshot in parse.snapshots(body)}
         return found
 
-    async def _ask_snapshots(self, _: str) -> frozenset[str]:
-        found: set[str] = set()
+    async def _ask_snapshots(self, _: str) -> dict[str, set[str]]:
+        found: dict[str, set[str]] = defaultdict(set)
         async for body in pages(
             self._read,
             "DescribeSnapshots",
             lambda token: calls.describe_running_snapshots(self._region, token),
         ):
-            found.update(parse.snapshot_sources(body))
-        return frozenset(found)
+            for snapshot_id, disk_id in parse.snapshot_sources(body):
+                found[disk_id].add(snapshot_id)
+        return dict(found)
 
     async def _ask_transfers(self, _: str) -> frozenset[str]:
         found: set[str] = set()

@@ -77,10 +77,12 @@ def key_pair_names(body: Body) -> tuple[str, ...]:
     )
 
 
-def snapshot_sources(body: Body) -> tuple[str, ...]:
-    """Return the disks that the snapshots of one page are of. Source: DescribeSnapshots."""
-    found = _listed(body, "Snapshots", "Snapshot")
-    return tuple(_need(raw, "SourceDiskId", "snapshot") for raw in found)
+def snapshot_sources(body: Body) -> tuple[tuple[str, str], ...]:
+    """Return (snapshot ID, disk ID) of the snapshots of one page. Source: DescribeSnapshots."""
+    return tuple(
+        (_need(raw, "SnapshotId", "snapshot"), _need(raw, "SourceDiskId", "snapshot"))
+        for raw in _listed(body, "Snapshots", "Snapshot")
+    )
 
 
 def snapshots(body: Body) -> tuple[Snapshot, ...]:

@@ -345,7 +345,7 @@ async def test_closing_lets_nobody_wait_for_ever() -> None:
     lab.transport.latency = 1000.0
     inventory = lab.inventory()
     looks = [asyncio.create_task(inventory.look(i)) for i in lab.ids]
-    image = asyncio.create_task(inventory.image(lab.image.id))
+    image = asyncio.create_task(inventory.lookups.image(lab.image.id))
     await asyncio.sleep(1)
     await inventory.close()
     answers = await asyncio.gather(*looks, image, return_exceptions=True)
@@ -376,36 +376,25 @@ async def test_an_image_is_found_whoever_owns_it_and_whatever_its_status() -> No
         lab.fleet.image(owner="system", image_id="ubuntu_24_04_x64.vhd"),
     ]
     inventory = lab.inventory()
-    found = [await inventory.image(image.id) for image in images]
+    found = [await inventory.lookups.image(image.id) for image in images]
     assert [(i.image_id, i.status) for i in found] == [(i.id, i.status) for i in images]
     assert all(i.found for i in found)
     assert found[0].instance_types
     assert "ecs.g7.large" in found[0].instance_types
-    assert not (await inventory.image("m-none")).found
+    assert not (await inventory.lookups.image("m-none")).found
 
 
 async def test_a_fleet_that_asks_about_one_image_asks_once_a_minute() -> None:
     lab = Lab()
     inventory = lab.inventory()
-    await asyncio.gather(*(inventory.image(lab.image.id) for _ in range(100)))
+    await asyncio.gather(*(inventory.lookups.image(lab.image.id) for _ in range(100)))
     await asyncio.sleep(59)
-    await inventory.image(lab.image.id)
+    await inventory.lookups.image(lab.image.id)
     assert lab.transport.counts == Counter(
         {"DescribeImages": 1, "DescribeImageSupportInstanceTypes": 1}
     )
     await asyncio.sleep(2)
-    await inventory.image(lab.image.id)
-    assert lab.transport.counts["DescribeImages"] == 2
-
-
-async def test_an_image_asked_about_after_a_moment_is_asked_again_and_shared() -> None:
-    lab = Lab()
-    inventory = lab.inventory()
-    await inventory.image(lab.image.id)
-    lab.cloud.outside.set_image(lab.image.id, status="UnAvailable")
-    moment = now()
-    images = await asyncio.gather(*(inventory.image(lab.image.id, moment) for _ in range(50)))
-    assert {i.status for i in images} == {"UnAvailable"}
+    await inventory.lookups.image(lab.image.id)
     assert lab.transport.counts["DescribeImages"] == 2
 
 
@@ -414,15 +403,15 @@ async def test_a_failed_question_about_an_image_is_asked_again() -> None:
     lab.cloud.faults.drop("DescribeImages", "after")
     inventory = lab.inventory()
     with pytest.raises(NoAnswer):
-        await inventory.image(lab.image.id)
-    assert (await inventory.image(lab.image.id)).found
+        await inventory.lookups.image(lab.image.id)
+    assert (await inventory.lookups.image(lab.image.id)).found
 
 
 async def test_an_image_without_the_right_to_its_types_is_known_all_the_same() -> None:
     lab = Lab()
     action = "DescribeImageSupportInstanceTypes"
     lab.cloud.faults.error(action, "Forbidden.RAM", http=403, message="no")
-    image = await lab.inventory().image(lab.image.id)
+    image = await lab.inventory().lookups.image(lab.image.id)
     assert (image.found, image.instance_types) == (True, None)
 
 
@@ -431,8 +420,8 @@ async def test_a_family_stands_for_its_newest_member_and_an_empty_one_for_none()
     lab.fleet.image(family="lts", age_days=9)
     newest = lab.fleet.image(family="lts")
     inventory = lab.inventory()
-    assert (await inventory.family("lts")).image_id == newest.id
-    assert (await inventory.family("none")).image_id == ""
+    assert (await inventory.lookups.family("lts")).image_id == newest.id
+    assert (await inventory.lookups.family("none")).image_id == ""
 
 
 async def test_a_key_pair_is_found_by_its_whole_name_only() -> None:
@@ -440,9 +429,9 @@ async def test_a_key_pair_is_found_by_its_whole_name_only() -> None:
     for n in range(60):
         lab.fleet.key_pair(f"admins-{n:02}")
     inventory = lab.inventory()
-    assert await inventory.key_pair("admins-59")
-    assert not await inventory.key_pair("admins-*")
-    assert not await inventory.key_pair("admins-6")
+    assert await inventory.lookups.key_pair("admins-59")
+    assert not await inventory.lookups.key_pair("admins-*")
+    assert not await inventory.lookups.key_pair("admins-6")
 
 
 async def test_snapshots_in_progress_are_asked_for_once_for_all_disks() -> None:
@@ -451,13 +440,24 @@ async def test_snapshots_in_progress_are_asked_for_once_for_all_disks() -> None:
     for disk_id in disks[:150]:
         lab.fleet.snapshot(disk_id, done=False)
     inventory = lab.inventory()
-    answers = await asyncio.gather(*(inventory.snapshot_running(d) for d in disks))
+    answers = await asyncio.gather(*(inventory.lookups.snapshot_running(d) for d in disks))
     assert answers == [True] * 150 + [False] * 50
     assert lab.transport.counts == {"DescribeSnapshots": 2}
 
 
+async def test_a_snapshot_in_progress_is_told_but_for_ones_own() -> None:
+    lab = Lab(2)
+    own, other = (lab.cloud.look(i).system_disk_id for i in lab.ids)
+    snapshot = lab.fleet.snapshot(own, done=False)
+    lookups = lab.inventory().lookups
+    assert await lookups.snapshot_running(own)
+    assert await lookups.snapshot_running(own, "s-another")
+    assert not await lookups.snapshot_running(own, snapshot.id)
+    assert not await lookups.snapshot_running(other)
+
+
 async def test_the_default_encryption_of_the_region_is_told() -> None:
     lab = Lab()
-    assert not await lab.inventory().default_encryption()
+    assert not await lab.inventory().lookups.default_encryption()
     lab.cloud.outside.set_region("cn-hangzhou", default_encryption=True)
-    assert await lab.inventory().default_encryption()
+    assert await lab.inventory().lookups.default_encryption()
