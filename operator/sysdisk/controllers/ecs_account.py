@@ -29,14 +29,18 @@ def take(
     specs: Store[Key],
     queue: WorkQueue[AnyKey],
 ) -> None:
-    """Remember or forget one account; make it due, and the specs that name it or operate by it."""
+    """Remember or forget one account; make it due, and its specs where it concerns them."""
     key = accounts.key_of(body)
+    before = accounts.facts(key)
     if deleted:
         news = accounts.forget(key, body["metadata"].get("resourceVersion"))
     else:
         news = accounts.remember(body)
-    if news:
-        queue.add(key)
+    if not news:
+        return
+    queue.add(key)
+    now = accounts.facts(key)
+    if before is None or now is None or before.concerns_specs != now.concerns_specs:
         wake_specs(key.name, specs, queue)
 
 

@@ -23,7 +23,7 @@ from sysdisk.controllers.observe import Eyes, with_counts
 from sysdisk.controllers.pace import Pace
 from sysdisk.controllers.recorder import Recorder, Unreadable, read_subject
 from sysdisk.controllers.stops import STRAY_LOOK, Stops
-from sysdisk.controllers.store import AccountKey, Store
+from sysdisk.controllers.store import AccountKey, AnyKey, Store
 from sysdisk.controllers.subjects import Subjects
 from sysdisk.core.answers import Accepted, Answer, NotSent
 from sysdisk.core.decide import decide
@@ -107,7 +107,7 @@ class Reconciler:
         poll_interval: timedelta,
         resync_interval: timedelta,
         may_act: Callable[[], bool] = lambda: True,
-        wake: Callable[[AccountKey], None] = lambda _key: None,
+        wake: Callable[[AnyKey], None] = lambda _key: None,
         dry_run: bool = False,
     ) -> None:
         self._kube = kube
@@ -120,7 +120,7 @@ class Reconciler:
         self._may_act = may_act
         self._wake = wake
         self._dry_run = dry_run
-        self._recorder = Recorder(kube, specs)
+        self._recorder = Recorder(kube, specs, wake)
         self._subjects = Subjects(specs)
         self._pace = Pace(poll_interval, clock.monotonic)
         self._notes: dict[Key, tuple[Operation, Operation]] = {}

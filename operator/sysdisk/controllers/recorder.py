@@ -7,7 +7,7 @@ Conflict, with nothing done: whoever meets it reads again and decides again (I2)
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import pydantic
@@ -77,9 +77,10 @@ def _parse(part: str, kind: type[T], data: Any) -> T:
 class Recorder:
     """Writes for one kind of object, and keeps the store in step with the answers."""
 
-    def __init__(self, kube: Kube, specs: Store[Key]) -> None:
+    def __init__(self, kube: Kube, specs: Store[Key], news: Callable[[Key], None]) -> None:
         self._kube = kube
         self._specs = specs
+        self._news = news
         self._calm: Calm[Key] = Calm()
 
     async def read_again(self, key: Key) -> Slim | None:
@@ -105,15 +106,17 @@ class Recorder:
         if status.operation is None and subject.status.operation is None:
             self._keep_calm(subject.key)
         patch = merge_patch(self._stored(subject), status.to_api())
-        body = await self._kube.patch_status(
-            SPECS,
-            subject.key.namespace,
-            subject.key.name,
-            resource_version=subject.resource_version,
-            uid=subject.uid,
-            status=patch,
-        )
-        return self._remember(body)
+        with self._specs.own_write(subject.key, self._news) as remember:
+            body = await self._kube.patch_status(
+                SPECS,
+                subject.key.namespace,
+                subject.key.name,
+                resource_version=subject.resource_version,
+                uid=subject.uid,
+                status=patch,
+            )
+            remember(body)
+        return _version(body)
 
     async def set_finalizer(
         self, subject: Subject, present: bool, annotations: Mapping[str, str | None] | None = None
@@ -129,32 +132,29 @@ class Recorder:
         wanted = [*others, meta.FINALIZER] if present else others
         if not present and subject.status.operation is None:
             self._keep_calm(subject.key)
-        after = await self._kube.patch_metadata(
-            SPECS,
-            subject.key.namespace,
-            subject.key.name,
-            uid=subject.uid,
-            resource_version=subject.resource_version,
-            finalizers=wanted,
-            annotations=annotations,
-        )
+        after = await self._patch_metadata(subject, finalizers=wanted, annotations=annotations)
         metadata = after.get("metadata", {})
         if metadata.get("deletionTimestamp") and not metadata.get("finalizers"):
             self._specs.forget(subject.key, metadata.get("resourceVersion"))
             return None
-        return self._remember(after)
+        return _version(after)
 
     async def annotate(self, subject: Subject, annotations: Mapping[str, str | None]) -> None:
         """Merge annotations into the object that was read. Raises Conflict."""
-        after = await self._kube.patch_metadata(
-            SPECS,
-            subject.key.namespace,
-            subject.key.name,
-            uid=subject.uid,
-            resource_version=subject.resource_version,
-            annotations=annotations,
-        )
-        self._remember(after)
+        await self._patch_metadata(subject, annotations=annotations)
+
+    async def _patch_metadata(self, subject: Subject, **changes: Any) -> dict[str, Any]:
+        with self._specs.own_write(subject.key, self._news) as remember:
+            after = await self._kube.patch_metadata(
+                SPECS,
+                subject.key.namespace,
+                subject.key.name,
+                uid=subject.uid,
+                resource_version=subject.resource_version,
+                **changes,
+            )
+            remember(after)
+        return after
 
     def _keep_calm(self, key: Key) -> None:
         """Raises Unavailable with the time to wait where somebody else undoes what we write."""
@@ -173,7 +173,7 @@ class Recorder:
         stored: Mapping[str, Any] = body["status"]
         return stored
 
-    def _remember(self, body: dict[str, Any]) -> str:
-        self._specs.remember(body)
-        version: str = body["metadata"]["resourceVersion"]
-        return version
+
+def _version(body: Mapping[str, Any]) -> str:
+    version: str = body["metadata"]["resourceVersion"]
+    return version

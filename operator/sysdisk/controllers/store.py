@@ -10,6 +10,7 @@ import json
 import zlib
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -60,6 +61,8 @@ class Facts:
     drifted: bool = False
     awaiting_approval: bool = False
     locks: tuple[str, ...] = ()
+    concerns_specs: int = 0
+    """Hash of what an account means to its specs; 0 for a spec."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +123,21 @@ def spec_facts(body: Slim) -> Facts:
 
 
 def account_facts(body: Slim) -> Facts:
-    return Facts(account=body["metadata"].get("name") or "")
+    """Return the facts of an EcsAccount. What is only counted in it concerns no spec."""
+    metadata, status = body["metadata"], body["status"]
+    ready = [c.get("status") for c in status.get("conditions") or () if c.get("type") == "Ready"]
+    told = [
+        metadata.get("uid"),
+        metadata.get("deletionTimestamp"),
+        metadata.get("annotations"),
+        body["spec"],
+        status.get("brake"),
+        ready,
+    ]
+    return Facts(
+        account=metadata.get("name") or "",
+        concerns_specs=hash(json.dumps(told, sort_keys=True)),
+    )
 
 
 class Store(Generic[K]):
@@ -134,6 +151,7 @@ class Store(Generic[K]):
         self._by_instance: dict[str, set[K]] = {}
         self._by_account: dict[str, set[K]] = {}
         self._operating: dict[str, set[K]] = {}
+        self._own: dict[K, set[str]] = {}
 
     def __len__(self) -> int:
         return len(self._records)
@@ -166,6 +184,34 @@ class Store(Generic[K]):
         self._records[key] = record
         self._index(key, record.facts)
         return known is None or (known.uid, known.content) != (record.uid, record.content)
+
+    @contextmanager
+    def own_write(self, key: K, news: Callable[[K], None]) -> Iterator[Callable[[Body], None]]:
+        """Tell the watch's copy of one's own write, which may come before its answer, from news.
+
+        The context is given what remembers the answer. While it is open, one for a key at a time,
+        the watch is `overheard`; `news` is called at its end if there was more than the answer.
+        """
+        heard = self._own[key] = set()
+        answered: set[str] = set()
+
+        def remember(answer: Body) -> None:
+            answered.add(answer["metadata"]["resourceVersion"])
+            self.remember(answer)
+
+        try:
+            yield remember
+        finally:
+            del self._own[key]
+            if heard - answered:
+                news(key)
+
+    def overheard(self, key: K, body: Body) -> bool:
+        """Whether one's own write on `key` is under way, whose end will tell if this is news."""
+        if key not in self._own:
+            return False
+        self._own[key].add(body["metadata"].get("resourceVersion", ""))
+        return True
 
     def forget(self, key: K, version: str | None = None) -> bool:
         """Drop the record; return whether there was one. `version`: that of the deletion.

@@ -36,7 +36,7 @@ def take(deleted: bool, body: Slim, specs: Store[Key], queue: WorkQueue[AnyKey])
         news = specs.forget(key, body["metadata"].get("resourceVersion"))
     else:
         news = specs.remember(body)
-    if not news:
+    if not news or (not deleted and specs.overheard(key, body)):
         return
     queue.add(key)
     now = specs.facts(key)
