@@ -22,7 +22,7 @@ from tests.support.world import BRISK, HASTY, TEAM, World, run
 
 BEGINNING: Final = 5.0
 """Seconds in which a story without trouble is over: most troubles fall there."""
-AT_WORK: Final = (0.4, 3.2)
+AT_WORK: Final = (0.4, 2.3)
 """When the machine is worked on in such a story, in seconds."""
 QUIET: Final = 400.0
 """Seconds at rest in which nothing may be written: a look, a listing."""

@@ -15,6 +15,10 @@ WRITES_AT_MOST = 120
 """On one kind, in all of a story: what two calm operators need, and far from what a fight takes."""
 
 
+TOLD_AT_MOST = 40
+"""Writes on one kind, with an outage in it; its counts of specs are written every five minutes."""
+
+
 def _written(world: World) -> Counter[str]:
     return Counter(call.verb for call in world.traffic.log if call.write and call.api == "kube")
 
@@ -55,4 +59,14 @@ def test_two_operators_that_disagree_do_not_write_by_turns(
     world = played(Schedule(seed, 1, False, operators, 90.0, troubles), checked=True)
     for verb, times in _written(world).items():
         assert times <= WRITES_AT_MOST, world.judge.told(f"{times} writes: {verb}")
+    assert world.is_ready()
+
+
+@pytest.mark.parametrize("operators", [1, 2])
+def test_an_hour_without_ecs_is_told_once_and_not_with_each_request_id(operators: int) -> None:
+    outage = (Turn(0.4, "ECS fails", 3600.0),)
+    world = played(Schedule(0, 1, False, operators, 3700.0, outage), checked=True)
+    written = _written(world)
+    assert written["patch_status ecsaccounts"] <= TOLD_AT_MOST, world.judge.told(str(written))
+    assert written["patch_status systemdiskspecs"] <= TOLD_AT_MOST, world.judge.told(str(written))
     assert world.is_ready()

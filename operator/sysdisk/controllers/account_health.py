@@ -10,6 +10,7 @@ from sysdisk.api import meta
 from sysdisk.api.account import EcsAccountSpec, EcsAccountStatus
 from sysdisk.api.account import Identity as IdentityStatus
 from sysdisk.api.status import Condition, ConditionStatus
+from sysdisk.core.words import steady
 from sysdisk.ecs.errors import CredentialsError, EcsError
 from sysdisk.ecs.sdk import Identity
 from sysdisk.kube.errors import KubeError
@@ -95,12 +96,13 @@ def condition(
     """Return `health` as Ready; it changed at `now`, unless `before` had the same status."""
     status = ConditionStatus.TRUE if health.ready else ConditionStatus.FALSE
     was = before.condition("Ready")
+    message = steady(was, health.message)
     since = was.last_transition_time if was is not None and was.status == status else now
     return Condition(
         type="Ready",
         status=status,
         reason=health.reason,
-        message=health.message,
+        message=message,
         last_transition_time=since,
         observed_generation=generation,
     )

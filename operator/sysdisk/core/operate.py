@@ -48,7 +48,7 @@ from sysdisk.core.under_way import (
     stop_text,
     with_secret,
 )
-from sysdisk.core.verdict import steady, verdict
+from sysdisk.core.verdict import verdict
 from sysdisk.core.world import FORBIDDING_LOCKS, Disk, Observed, Power, SecretState
 
 TOKEN_LIFE: Final = timedelta(hours=1)
@@ -66,6 +66,8 @@ LOST_START: Final = timedelta(seconds=5)
 START_OVERDUE: Final = timedelta(minutes=10)
 GONE_FOR: Final = timedelta(minutes=15)
 UNREACHABLE_FOR: Final = timedelta(minutes=1)
+UNREACHABLE_LOOK: Final = timedelta(seconds=30)
+"""The longest time until ECS is asked again, when it has not answered for long."""
 """So long after the last step or try, that ECS cannot be asked is no news yet: calls do fail."""
 
 ENDING_GIVEN_BACK: Final = "GivenBack"
@@ -127,7 +129,8 @@ def _disks_for(op: Operation, observed: Observed) -> DiskLook:
 
 def _unreachable(subject: Subject, op: Operation, observed: Observed, now: datetime) -> Decision:
     """ECS cannot be asked: nothing is done; a machine that stays stopped is shouted about."""
-    if now < max(op.step_at, op.last_try_at or op.step_at) + UNREACHABLE_FOR:
+    waited = now - max(op.step_at, op.last_try_at or op.step_at)
+    if waited < UNREACHABLE_FOR:
         ready = subject.status.condition(Kind.READY)
         reason = reason_of(ready, Reason.ACCOUNT_NOT_READY)
         return Decision(Nothing(), subject.status, reason, backoff(op.tries + 1))
@@ -148,9 +151,9 @@ def _unreachable(subject: Subject, op: Operation, observed: Observed, now: datet
         subject,
         subject.status,
         reason,
-        steady(subject, text),
+        words.steady(subject.status.condition(Kind.READY), text),
         now,
-        look_again=max(backoff(op.tries + 1), POLL),
+        look_again=max(backoff(op.tries + 1), min(waited / 10, UNREACHABLE_LOOK)),
     )
 
 

@@ -29,7 +29,7 @@ from sysdisk.core.model import (
 )
 from sysdisk.core.plan import make_plan
 from sysdisk.core.preflight import faults, summary
-from sysdisk.core.verdict import steady, verdict, with_sight, without_sight
+from sysdisk.core.verdict import verdict, with_sight, without_sight
 from sysdisk.core.wanted import (
     Difference,
     baseline,
@@ -42,7 +42,7 @@ from sysdisk.core.wanted import (
     target_hash,
     wants_disk,
 )
-from sysdisk.core.words import clause, locks
+from sysdisk.core.words import clause, locks, steady
 from sysdisk.core.world import (
     AccountLook,
     AccountState,
@@ -115,7 +115,7 @@ def _not_ready(subject: Subject, account: AccountLook, why: str, now: datetime) 
         "It goes on by itself when the account is."
     )
     reason = Reason.ACCOUNT_NOT_READY
-    return verdict(subject, subject.status, reason, steady(subject, text), now)
+    return verdict(subject, subject.status, reason, steady(ready, text), now)
 
 
 def _no_region(subject: Subject, account: AccountLook, now: datetime) -> Decision:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -17,7 +16,6 @@ from sysdisk.core.world import Disk, Instance
 _SHOUTED: Final = frozenset({Reason.OUTCOME_UNKNOWN, Reason.VERIFY_OVERDUE, Reason.GIVING_BACK})
 """Reasons that are under way, and still a person should hear of."""
 
-_REQUEST: Final = re.compile(r" \(request ID [^)]*\)")
 _FIRST_RETRY: Final = timedelta(seconds=5)
 
 
@@ -65,17 +63,6 @@ def _pause(subject: Subject, reason: Reason, now: datetime) -> timedelta:
     was = subject.status.condition(Kind.READY)
     since = was.last_transition_time if was is not None and was.reason == reason else now
     return min(max((now - since) / 2, _FIRST_RETRY), RESYNC)
-
-
-def steady(subject: Subject, message: str) -> str:
-    """Return `message`, or what is recorded where only a request ID tells them apart.
-
-    Each failed call has another one: to tell every one of them would write without end.
-    """
-    was = subject.status.condition(Kind.READY)
-    if was is not None and _REQUEST.sub("", was.message) == _REQUEST.sub("", message):
-        return was.message
-    return message
 
 
 def with_sight(

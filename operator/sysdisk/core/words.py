@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Final
 
-from sysdisk.api.status import LastError
+from sysdisk.api.status import Condition, LastError
 from sysdisk.core.world import FORBIDDING_LOCKS, Lock
 
+_REQUEST: Final = re.compile(r" \(request ID [^)]*\)")
 _WHY: Final = {
     "AccountSuspended": "the EcsAccount was suspended",
     "ApprovalRequired": "an approval is required by now",
@@ -70,3 +72,13 @@ def locks(found: Iterable[Lock]) -> str:
 def _lock(reason: str) -> str:
     known = reason.lower() in FORBIDDING_LOCKS
     return reason if known else f"{reason}, a lock that this version does not know"
+
+
+def steady(was: Condition | None, message: str) -> str:
+    """Return `message`, or what `was` told where only a request ID tells them apart.
+
+    Each failed call has another one: to tell every one of them would write without end.
+    """
+    if was is not None and _REQUEST.sub("", was.message) == _REQUEST.sub("", message):
+        return was.message
+    return message

@@ -213,6 +213,17 @@ def test_a_machine_that_cannot_be_asked_about_for_long_is_shouted_about(step: St
     assert later.status == after(begun, decision).status
 
 
+@pytest.mark.parametrize(
+    ("seconds", "rest"), [(61, 6.1), (200, 20.0), (3600, 30.0), (90_000, 30.0)]
+)
+def test_the_longer_ecs_does_not_answer_the_less_often_it_is_asked(
+    seconds: float, rest: float
+) -> None:
+    begun = under_way(Step.VERIFY)
+    waiting = decide(begun, seen(failure="no answer"), at(seconds)).look_again
+    assert waiting.total_seconds() == pytest.approx(rest, rel=0.2)
+
+
 def test_a_machine_that_was_stopped_before_is_not_shouted_about() -> None:
     begun = under_way(Step.VERIFY, world=seen("Stopped"))
     decision = decide(begun, seen(failure="no credentials"), at(90))
