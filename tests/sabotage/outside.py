@@ -145,9 +145,9 @@ OUTSIDE: Final = (
     Change(
         "answer-with-a-look-from-before",
         (Rule.FENCE, Rule.I4),
-        f"{ECS}/batches.py",
-        "            return known.begun_at > begun_after\n",
-        "            return True\n",
+        f"{ECS}/sights.py",
+        "        return moment is None or self.begun_at > moment\n",
+        "        return True\n",
         (f"{ADAPTER}/test_inventory.py",),
     ),
     Change(
@@ -183,13 +183,35 @@ OUTSIDE: Final = (
         ("tests/controllers/test_leases.py",),
     ),
     Change(
+        "take-anothers-change-for-ones-own",
+        (Rule.LEVEL, Rule.KOPF),
+        f"{CONTROLLERS}/store.py",
+        "            if heard - answered:\n",
+        "            if False:\n",
+        ("tests/controllers/test_takes.py",),
+    ),
+    Change(
+        "forget-a-grant-that-an-account-has-lost",
+        (Rule.LEVEL, Rule.I7),
+        f"{CONTROLLERS}/store.py",
+        '        body["spec"],\n        status.get("brake"),\n',
+        '        status.get("brake"),\n',
+        ("tests/controllers/test_takes.py",),
+    ),
+    Change(
+        "take-anothers-snapshot-for-ones-own",
+        (Rule.PREFLIGHT, Rule.BACKUP),
+        f"{ECS}/lookups.py",
+        "        return not running.get(disk_id, frozenset()) <= {besides}\n",
+        "        return len(running.get(disk_id, frozenset())) > 1\n",
+        (f"{ADAPTER}/test_inventory.py",),
+    ),
+    Change(
         "take-an-older-version-for-news",
         (Rule.LEVEL, Rule.KOPF),
         f"{CONTROLLERS}/store.py",
-        "        if known is not None and _older(version, known.version):\n"
-        "            return False\n"
-        "        if key in self._gone",
-        "        if key in self._gone",
+        "== (uid, version) or _older(version, known.version)\n",
+        "== (uid, version)\n",
         ("tests/controllers/test_store.py",),
     ),
 )

@@ -50,12 +50,12 @@ PASSES: Final = (
         "write-status-over-any-version",
         (Rule.FENCE, Rule.I2, Rule.KOPF),
         f"{CONTROLLERS}/recorder.py",
-        "            resource_version=subject.resource_version,\n"
-        "            uid=subject.uid,\n"
-        "            status=patch,\n",
-        "            resource_version=None,\n"
-        "            uid=subject.uid,\n"
-        "            status=patch,\n",
+        "                resource_version=subject.resource_version,\n"
+        "                uid=subject.uid,\n"
+        "                status=patch,\n",
+        "                resource_version=None,\n"
+        "                uid=subject.uid,\n"
+        "                status=patch,\n",
         RULES,
     ),
     Change(

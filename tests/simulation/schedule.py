@@ -137,13 +137,13 @@ def schedule(seed: int) -> Schedule:
     chance = random.Random(seed)
     verb, befalls = CELLS[seed % len(CELLS)]
     number = chance.choice((0, 0, 0, 0, 1, 1, 2, 3, 4, 7))
-    long = chance.random() < 0.1
+    long = chance.random() < 0.06
     until = chance.uniform(600.0, 7200.0) if long else chance.uniform(BEGINNING, 90.0)
     return Schedule(
         seed=seed,
         vm=0 if verb == "ApplyAutoSnapshotPolicy" else chance.choice((0, 1, 1, 1)),
         password=chance.random() < 0.25,
-        operators=2 if chance.random() < 0.2 else 1,
+        operators=2 if chance.random() < 0.15 else 1,
         until=until,
         troubles=(
             _of_cell(chance, verb, befalls),
