@@ -408,8 +408,9 @@ RESTING: Final = (
         "write-at-every-look",
         (Rule.I8, Rule.LEVEL),
         f"{CORE}/verdict.py",
-        "    return status if after == status else after.replace(observed_at=now)\n",
-        "    return after.replace(observed_at=now)\n",
+        "    if all(getattr(status, name) == value for name, value in seen.items()):\n"
+        "        return status\n",
+        "",
         AT_REST,
     ),
     Change(

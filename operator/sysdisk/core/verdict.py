@@ -85,8 +85,7 @@ def with_sight(
             seen["previous_disk_id"] = status.disk_id
     if all(getattr(status, name) == value for name, value in seen.items()):
         return status
-    after = status.replace(**seen)
-    return status if after == status else after.replace(observed_at=now)
+    return status.replace(**seen, observed_at=now)
 
 
 def without_sight(status: SystemDiskSpecStatus) -> SystemDiskSpecStatus:
