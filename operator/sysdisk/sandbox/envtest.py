@@ -45,13 +45,17 @@ _CONVENTION = Path("/usr/local/kubebuilder/bin")
 
 # Runs a program, and ends it and removes the directory when our end of its stdin is closed, which
 # the kernel does however we end. PR_SET_PDEATHSIG would end it with the thread that started it.
+# On SIGTERM it ends the program and then itself: the program's port is free when the guard is gone.
 _GUARD = """
 directory=$1; shift
 exec 3<&0 </dev/null
+trap 'told=1; kill -KILL $child 2>/dev/null' TERM
 "$@" 3<&- &
 child=$!
-( read -r _ <&3; kill -KILL $child 2>/dev/null; sleep 0.2; rm -rf "$directory" ) >/dev/null 2>&1 &
+( trap - TERM; read -r _ <&3; kill -KILL $child; sleep 0.2; rm -rf "$directory" ) >/dev/null 2>&1 &
 exec 3<&-
+[ -z "$told" ] || kill -KILL $child
+wait $child
 wait $child
 """
 
@@ -92,10 +96,12 @@ class _Process:
         return self._guard.poll() is None
 
     def kill(self) -> None:
-        """End the program and its guard, and wait for it."""
-        if self.running:
+        """End the program and its guard, and wait for both."""
+        with contextlib.suppress(ProcessLookupError):
+            if self.running:
+                self._guard.terminate()
+                self._guard.wait()
             os.killpg(self._guard.pid, signal.SIGKILL)
-        self._guard.wait()
         if self._guard.stdin is not None:
             self._guard.stdin.close()
 

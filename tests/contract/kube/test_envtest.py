@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -52,6 +53,18 @@ def test_nothing_is_left_when_the_parent_is_killed(tmp_path: Path) -> None:
         parent.send_signal(signal.SIGKILL)
     _until(lambda: not any(each.is_running() for each in children))
     _until(lambda: not list(tmp_path.glob("sysdisk-envtest-*")))
+
+
+@pytest.mark.envtest
+@needs_assets
+def test_the_port_is_free_when_the_apiserver_is_stopped() -> None:
+    with Envtest() as env:
+        address = ("127.0.0.1", int(env.url.rsplit(":", 1)[1]))
+        for _ in range(2):
+            env.stop_apiserver()
+            with socket.create_server(address):
+                pass
+            env.start_apiserver()
 
 
 @pytest.mark.envtest
