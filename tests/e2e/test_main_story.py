@@ -27,8 +27,8 @@ async def test_applying_a_spec_replaces_the_disk_and_writes_the_new_one_back(wor
 
 
 async def test_watching_shows_the_steps_as_they_are_taken(world: World) -> None:
-    machine = world.machine()
-    manifest = world.spec(machine)
+    await world.declare(world.machine())  # an empty table has no heading to wait for
+    manifest = world.spec(world.machine())
     name = manifest["metadata"]["name"]
     columns = "--output=custom-columns=NAME:.metadata.name,PHASE:.status.phase"
     async with world.kubectl.watching("get", "sds", "--watch", columns) as watch:
