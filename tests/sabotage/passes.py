@@ -161,6 +161,14 @@ PASSES: Final = (
         (*RULES, "tests/simulation/test_policies.py"),
     ),
     Change(
+        "keep-the-brake-from-the-account",
+        (Rule.ONCE, Rule.I8),
+        f"{CONTROLLERS}/accounts.py",
+        "        if shown.ready and held is not None:\n            shown = held\n",
+        "",
+        RULES,
+    ),
+    Change(
         "let-a-success-count-for-nothing",
         (Rule.ONCE, Rule.I8),
         f"{CONTROLLERS}/account_recorder.py",

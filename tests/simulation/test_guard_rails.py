@@ -44,6 +44,12 @@ def _failures(world: World) -> int:
     return brake.get("failures", 0)
 
 
+def _ready(world: World) -> Mapping[str, Any]:
+    """Return the account's Ready condition; empty words until it has one."""
+    found = _account(world).get("status", {}).get("conditions", ())
+    return next(iter(found), {"status": "", "reason": "", "message": ""})
+
+
 class AtTheIntent:
     """Does something at the first write of a status, which is the intent to stop."""
 
@@ -160,6 +166,30 @@ def test_failures_in_a_row_pull_the_brake_and_a_success_counts_them_anew() -> No
         _apply(world, 0)
         await _told(world, 0, "BrakePulled")
         assert world.replaced(0) == 0
+        await world.until("the account says so", lambda: _ready(world)["reason"] == "BrakePulled")
+        assert _ready(world)["status"] == "False"
+        assert "sysdisk resume --account" in _ready(world)["message"]
+        assert _account(world)["status"]["brake"]["pulledAt"]
+        world.edit_account({"metadata": {"annotations": {meta.ANNOTATION_RESUME: "now"}}})
+        await world.until("it goes on", lambda: _ready(world)["status"] == "True")
+        assert "brake" not in _account(world)["status"]
+        await _told(world, 0, "UpToDate")
+
+    run(told)
+
+
+def test_a_limit_that_is_raised_lets_the_brake_go() -> None:
+    async def told(world: World) -> None:
+        _limit(world, stopAfterFailures=1)
+        _unpaid(world, 1)
+        _apply(world, 1)
+        await _told(world, 1, "PlanSpent")
+        await world.until("the brake is on", lambda: _ready(world)["reason"] == "BrakePulled")
+        _limit(world, stopAfterFailures=2)
+        await world.until("the brake is off", lambda: _ready(world)["status"] == "True")
+        assert _account(world)["status"]["brake"] == {"failures": 1}
+        _apply(world, 0)
+        await _told(world, 0, "UpToDate")
 
     run(told)
 

@@ -8,7 +8,6 @@ from sysdisk.api.base import (
     ApiModel,
     FrozenMap,
     LabelName,
-    Message,
     ObjectName,
     RegionId,
     ResourceId,
@@ -308,13 +307,12 @@ class Counts(ApiModel):
 
 
 class Brake(ApiModel):
-    """Why nothing new begins, and since when."""
+    """Failures in a row, and since when they hold everything new back."""
 
     failures: Annotated[int, described("Failed or refused operations in a row.", minimum=0)] = 0
     pulled_at: Annotated[
         Time | None, described("When the brake was pulled; absent: it is not.")
     ] = None
-    message: Annotated[Message | None, described("Why, for people.")] = None
 
 
 class FirstSight(ApiModel):

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from sysdisk.api.reasons import Reason, Standing, phase, standing
+from sysdisk.api.reasons import AccountReason, Reason, Standing, phase, standing
 
 EXPLAINED: Final[dict[Reason, tuple[str, str]]] = {
     Reason.UP_TO_DATE: ("The machine is as declared.", "Nothing."),
@@ -152,6 +152,34 @@ EXPLAINED: Final[dict[Reason, tuple[str, str]]] = {
     ),
 }
 
+ACCOUNT_EXPLAINED: Final[dict[AccountReason, tuple[str, str]]] = {
+    AccountReason.VERIFIED: (
+        "ECS takes the credentials; the message names the identity.",
+        "Nothing.",
+    ),
+    AccountReason.UNCHECKED: ("The credentials have not been checked yet.", "Wait a moment."),
+    AccountReason.CREDENTIALS_INVALID: (
+        "The Secret, the role or the access key cannot be used.",
+        "Correct `credentials`, or the Secret that it names; it is checked again by itself.",
+    ),
+    AccountReason.UNREACHABLE: (
+        "The endpoint does not answer as ECS does, or there is no such region.",
+        "Check `regionId`, `endpoint`, proxy and network.",
+    ),
+    AccountReason.CLOCK_SKEWED: (
+        "The operator's clock is more than 60 s away from that of ECS.",
+        "Correct the clock of its node.",
+    ),
+    AccountReason.APPROVAL_NOT_ENFORCED: (
+        "The account requires approvals, and this cluster lets anybody approve.",
+        "Install the admission policy of the chart (`policies.enabled`).",
+    ),
+    AccountReason.BRAKE_PULLED: (
+        "Too many operations failed in a row (`limits.stopAfterFailures`): nothing new begins.",
+        "Find out why in the specs that failed, then `sysdisk resume --account NAME`.",
+    ),
+}
+
 _HEAD: Final = """# Conditions and reasons
 
 <!-- Made by `make generate` from operator/sysdisk/api/reason_docs.py. -->
@@ -180,6 +208,10 @@ def render() -> str:
             if standing(reason) is where:
                 means, do = EXPLAINED[reason]
                 parts.append(f"| `{reason}` | {phase(reason)} | {means} | {do} |\n")
+    parts.append("\n## Ready of an EcsAccount\n\n| reason | what it means | what to do |\n")
+    parts.append("| --- | --- | --- |\n")
+    for account_reason, (means, do) in ACCOUNT_EXPLAINED.items():
+        parts.append(f"| `{account_reason}` | {means} | {do} |\n")
     return "".join(parts)
 
 

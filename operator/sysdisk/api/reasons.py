@@ -1,4 +1,4 @@
-"""Every reason that a condition of a SystemDiskSpec can have: one documented enum, public API.
+"""Every reason that a Ready condition can have: documented enums, public API.
 
 A reason says where the object stands; `Standing` says what that means for the conditions that
 kubectl, Argo CD and Flux read. The pair is a table on purpose: no other code makes the choice.
@@ -167,3 +167,15 @@ PHASES: Final = tuple(
     sorted({phase(reason) for reason in Reason}),
 )
 """Every phase there is: the values of the `phase` label of `sysdisk_specs`."""
+
+
+class AccountReason(StrEnum):
+    """Why an EcsAccount is Ready, or why not."""
+
+    VERIFIED = "Verified"
+    UNCHECKED = "Unchecked"
+    CREDENTIALS_INVALID = "CredentialsInvalid"
+    UNREACHABLE = "Unreachable"
+    CLOCK_SKEWED = "ClockSkewed"
+    APPROVAL_NOT_ENFORCED = "ApprovalNotEnforced"
+    BRAKE_PULLED = "BrakePulled"

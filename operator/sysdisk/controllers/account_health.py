@@ -9,8 +9,9 @@ from typing import Final
 from sysdisk.api import meta
 from sysdisk.api.account import EcsAccountSpec, EcsAccountStatus
 from sysdisk.api.account import Identity as IdentityStatus
+from sysdisk.api.reasons import AccountReason
 from sysdisk.api.status import Condition, ConditionStatus
-from sysdisk.core.words import steady
+from sysdisk.core import words
 from sysdisk.ecs.errors import CredentialsError, EcsError
 from sysdisk.ecs.sdk import Identity
 from sysdisk.kube.errors import KubeError
@@ -37,22 +38,39 @@ _BAD_CLOCK: Final = ("InvalidTimeStamp", "IllegalTimestamp")
 class Health:
     """Whether an account works: the reason of its Ready condition, and why."""
 
-    reason: str
+    reason: AccountReason
     message: str
     identity: IdentityStatus | None = None
 
     @property
     def ready(self) -> bool:
-        return self.reason == "Verified"
+        return self.reason is AccountReason.VERIFIED
 
 
 NOT_ENFORCED: Final = Health(
-    "ApprovalNotEnforced",
+    AccountReason.APPROVAL_NOT_ENFORCED,
     f"require.approval is Manual, and no ValidatingAdmissionPolicy {meta.APPROVAL_POLICY} with its "
     "binding denies an approval by just anybody. Nothing new begins. Install it (chart value "
     "policies.enabled), or drop require.approval.",
 )
-UNCHECKED: Final = Health("Unchecked", "its credentials have not been checked yet")
+UNCHECKED: Final = Health(AccountReason.UNCHECKED, "its credentials have not been checked yet")
+NOT_CHECKED_FOR: Final = frozenset(
+    {AccountReason.APPROVAL_NOT_ENFORCED, AccountReason.BRAKE_PULLED}
+)
+"""Reasons that follow from the cluster and from what is recorded, whatever a check of ECS found."""
+
+
+def of_brake(name: str, failures: int, limit: int) -> Health | None:
+    """Return why nothing new begins after so many failures in a row; None: the brake is not on."""
+    if failures < limit:
+        return None
+    return Health(
+        AccountReason.BRAKE_PULLED,
+        f"{words.operations(failures)} failed in a row (limits.stopAfterFailures: {limit}). "
+        "Nothing new begins in this account; what is under way is brought to its end. Look at why "
+        "in the specs that failed (`kubectl get sds -A -o wide`), then run "
+        f"`sysdisk resume --account {name}`.",
+    )
 
 
 def of_identity(identity: Identity) -> Health:
@@ -60,31 +78,36 @@ def of_identity(identity: Identity) -> Health:
     skew = identity.skew
     if skew is not None and abs(skew) > SKEW_LIMIT:
         return Health(
-            "ClockSkewed",
+            AccountReason.CLOCK_SKEWED,
             f"The operator's clock is {abs(skew):.0f} s {'behind' if skew > 0 else 'ahead of'} "
             "ECS's; signatures will be refused. Correct the clock of its node.",
         )
     found = IdentityStatus(account_id=identity.account_id, arn=identity.arn, type=identity.type)
-    return Health("Verified", f"Acting as {identity.arn}.", found)
+    return Health(AccountReason.VERIFIED, f"Acting as {identity.arn}.", found)
 
 
 def of_failure(exc: EcsError | KubeError, spec: EcsAccountSpec) -> Health:
     """Return the health of an account that could not be looked at, with what to do."""
     if isinstance(exc, KubeError):
         return Health(
-            "CredentialsInvalid", f"The Secret with the access key cannot be read: {exc}."
+            AccountReason.CREDENTIALS_INVALID,
+            f"The Secret with the access key cannot be read: {exc}.",
         )
     code, text = exc.failure.code, exc.failure.text().rstrip(".")
     if isinstance(exc, CredentialsError) or code.startswith(_BAD_KEYS):
         advice = "Correct credentials in the EcsAccount, or the Secret that it names"
-        return Health("CredentialsInvalid", f"{text}. {advice}; it is checked again by itself.")
+        return Health(
+            AccountReason.CREDENTIALS_INVALID, f"{text}. {advice}; it is checked again by itself."
+        )
     if code.startswith(_BAD_CLOCK):
-        return Health("ClockSkewed", f"{text}. Correct the clock of the operator's node.")
+        return Health(
+            AccountReason.CLOCK_SKEWED, f"{text}. Correct the clock of the operator's node."
+        )
     if code.startswith("InvalidRegionId"):
-        return Health("Unreachable", f"{text}. Correct regionId ({spec.region_id}).")
+        return Health(AccountReason.UNREACHABLE, f"{text}. Correct regionId ({spec.region_id}).")
     where = spec.endpoint or f"the endpoint of region {spec.region_id}"
     return Health(
-        "Unreachable",
+        AccountReason.UNREACHABLE,
         f"{where} does not answer as ECS does: {text}. Check regionId, endpoint, proxy and "
         "network; it is tried again by itself.",
     )
@@ -96,7 +119,7 @@ def condition(
     """Return `health` as Ready; it changed at `now`, unless `before` had the same status."""
     status = ConditionStatus.TRUE if health.ready else ConditionStatus.FALSE
     was = before.condition("Ready")
-    message = steady(was, health.message)
+    message = words.steady(was, health.message)
     since = was.last_transition_time if was is not None and was.status == status else now
     return Condition(
         type="Ready",

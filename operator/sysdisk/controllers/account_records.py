@@ -88,8 +88,8 @@ def one_more_first_sight(status: EcsAccountStatus, now: datetime) -> EcsAccountS
 
 def one_more_failure(status: EcsAccountStatus, now: datetime) -> EcsAccountStatus:
     """Return `status` with one more failure in a row."""
-    failures = (status.brake.failures if status.brake else 0) + 1
-    return status.replace(brake=Brake(failures=failures))
+    brake = status.brake or Brake()
+    return status.replace(brake=brake.replace(failures=brake.failures + 1))
 
 
 def no_failures(status: EcsAccountStatus, now: datetime) -> EcsAccountStatus:

@@ -12,14 +12,21 @@ import logging
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from sysdisk.api import meta
-from sysdisk.api.account import EcsAccountSpec, EcsAccountStatus
+from sysdisk.api.account import Brake, EcsAccountSpec, EcsAccountStatus
 from sysdisk.api.policy import Approval
+from sysdisk.api.reasons import AccountReason
 from sysdisk.controllers import account_health
-from sysdisk.controllers.account_health import NOT_ENFORCED, UNCHECKED, Health
+from sysdisk.controllers.account_health import (
+    NOT_CHECKED_FOR,
+    NOT_ENFORCED,
+    UNCHECKED,
+    Health,
+    of_brake,
+)
 from sysdisk.controllers.account_recorder import AccountRecorder
 from sysdisk.controllers.account_records import AccountRecord, AccountRecords, first_sights
 from sysdisk.controllers.counting import counts
@@ -268,7 +275,7 @@ class Accounts:
             region = account.client.region(account.spec.region_id)
             await _look_at_region(region)
         except ValueError as exc:
-            return Health("Unreachable", f"The endpoint cannot be used: {exc}.")
+            return Health(AccountReason.UNREACHABLE, f"The endpoint cannot be used: {exc}.")
         except (EcsError, KubeError) as exc:
             return account_health.of_failure(exc, account.spec)
         return account_health.of_identity(identity)
@@ -330,7 +337,11 @@ class Accounts:
     async def _write_status(self, account: Account, record: AccountRecord) -> None:
         now = self._clock.now()
         before, generation = record.status, record.metadata.get("generation")
+        failures = before.brake.failures if before.brake else 0
+        held = of_brake(account.name, failures, account.spec.limits.stop_after_failures)
         shown = account.health
+        if shown.ready and held is not None:
+            shown = held
         if shown.ready and not await self._enforced(account.spec):
             shown = NOT_ENFORCED
         shown = _as_told(account, before, shown)
@@ -338,6 +349,7 @@ class Accounts:
             observed_generation=generation,
             conditions=(account_health.condition(before, shown, generation, now),),
             identity=account.health.identity or before.identity,
+            brake=_dated(before.brake, held is not None, now),
         )
         counted = counts(self._specs, account.name)
         was = before.counts
@@ -378,8 +390,15 @@ def _contradicted(account: Account, status: EcsAccountStatus) -> bool:
         account.told is not None
         and account.told == account.checked
         and ready is not None
-        and ready.reason not in (account.health.reason, NOT_ENFORCED.reason)
+        and ready.reason not in {account.health.reason, *NOT_CHECKED_FOR}
     )
+
+
+def _dated(brake: Brake | None, pulled: bool, now: datetime) -> Brake | None:
+    """Return `brake` with since when it holds, if it does."""
+    if brake is None or pulled == (brake.pulled_at is not None):
+        return brake
+    return brake.replace(pulled_at=now if pulled else None)
 
 
 def _as_told(account: Account, status: EcsAccountStatus, health: Health) -> Health:
