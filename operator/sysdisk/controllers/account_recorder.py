@@ -11,10 +11,11 @@ from datetime import datetime
 from typing import Final
 
 from sysdisk.api import meta
-from sysdisk.api.account import EcsAccountStatus
+from sysdisk.api.account import EcsAccountStatus, Limits
 from sysdisk.controllers.account_records import (
     AccountRecord,
     AccountRecords,
+    first_sights,
     no_failures,
     one_more_failure,
     one_more_first_sight,
@@ -70,9 +71,22 @@ class AccountRecorder:
         except NotThere:
             self._store.forget(AccountKey(name))
 
-    async def count_first_sight(self, name: str) -> None:
-        """Count a spec without a record that begins now."""
-        await self.change(name, one_more_first_sight)
+    async def count_first_sight(self, name: str) -> bool:
+        """Count a spec without a record that is about to begin; return whether one more may.
+
+        Asked and counted in one write: passes side by side, and other processes, share the hour.
+        """
+        record = self._records.get(name)
+        limits = record.spec.limits if record is not None and record.spec is not None else Limits()
+        may = True
+
+        def one_more(status: EcsAccountStatus, now: datetime) -> EcsAccountStatus:
+            nonlocal may
+            may = first_sights(status, now) < limits.first_sight_per_hour
+            return one_more_first_sight(status, now) if may else status
+
+        await self.change(name, one_more)
+        return may
 
     async def count_result(self, name: str, result: str, replaced: bool) -> None:
         """Count the end of an operation for the brake: failures in a row, a success ends them."""

@@ -99,7 +99,9 @@ class Eyes:
         self, subject: Subject, observed: Observed, look: Look, region: RegionClient
     ) -> Observed:
         if look.fresh or look.disks is not DiskLook.NONE or not observed.instance_seen:
-            observed = await self._instance(subject, observed, look, region)
+            seen = await self._instance(subject, observed, look, region)
+            # What was looked up before the pass is not good enough for one that is about to act.
+            observed = seen if observed.fresh or not seen.fresh else _without_lookups(seen)
         for fields in await together(self._asked(subject, observed, look, region)):
             observed = replace(observed, **fields)
         return observed
@@ -110,38 +112,43 @@ class Eyes:
         """Yield the questions of `look` beside the instance; each answers fields of Observed."""
         lookups, seen = region.inventory.lookups, observed
         instance, disk = observed.instance, observed.system_disk
+        after = self._begun if observed.fresh else None
         if look.image is not None:
-            yield _told("images", lookups.image(look.image), lambda found: (*seen.images, found))
+            image = lookups.image(look.image, after=after)
+            yield _told("images", image, lambda found: (*seen.images, found))
         if look.family is not None:
             yield _told("family", lookups.family(look.family))
         if (pair := look.key_pair) is not None:
-            there = lookups.key_pair(pair)
+            there = lookups.key_pair(pair, after=after)
             yield _told("key_pairs", there, lambda known: (*seen.key_pairs, (pair, known)))
         if look.default_encryption:
-            yield _told("default_encryption", lookups.default_encryption())
+            yield _told("default_encryption", lookups.default_encryption(after=after))
         if look.snapshot:
             # What is remembered of our own backup may be older than its end.
             own = op.snapshot_id if (op := subject.status.operation) else None
-            running = lookups.snapshot_running(disk.disk_id, own) if disk else _nothing(False)
-            yield _told("snapshot_running", running)
+            running = lookups.snapshot_running(disk.disk_id, own, after=after) if disk else None
+            yield _told("snapshot_running", running or _nothing(False))
         if look.transfer:
-            moving = lookups.in_transfer(disk.disk_id) if disk else _nothing(False)
-            yield _told("in_transfer", moving)
+            moving = lookups.in_transfer(disk.disk_id, after=after) if disk else None
+            yield _told("in_transfer", moving or _nothing(False))
         if look.supply and instance is not None:
-            yield _told("supply", lookups.supply(instance.zone_id, instance.instance_type))
+            offered = lookups.supply(instance.zone_id, instance.instance_type, after=after)
+            yield _told("supply", offered)
         if look.cpu_architecture and instance is not None:
             yield _told("cpu_architecture", lookups.cpu_architecture(instance.instance_type))
         if look.source_disk is not None:
-            yield self._source_disk(look.source_disk, region, subject.spec.instance_id)
+            yield self._source_disk(look.source_disk, region, subject.spec.instance_id, after)
         if look.backup is not None:
             yield _told("backup", lookups.snapshot(look.backup))
         if look.secret:
             yield _told("secret", self._secret(subject))
 
     async def _source_disk(
-        self, disk_id: str, region: RegionClient, instance_id: str
+        self, disk_id: str, region: RegionClient, instance_id: str, after: float | None
     ) -> dict[str, Any]:
-        sight = await region.inventory.look(instance_id, disks=Disks.NONE, expect=(disk_id,))
+        sight = await region.inventory.look(
+            instance_id, begun_after=after, disks=Disks.NONE, expect=(disk_id,)
+        )
         return {"source_disk": sight.disk(disk_id), "source_disk_seen": True}
 
     async def _failed(self, observed: Observed, why: str) -> Observed:
@@ -243,6 +250,21 @@ def _with(observed: Observed, sight: Sight, *, fresh: bool) -> Observed:
         data_disk_ids=sight.data_disk_ids,
         fresh=fresh,
         seen_at=sight.seen_at,
+    )
+
+
+def _without_lookups(observed: Observed) -> Observed:
+    """Return `observed` without what ECS told beside instance and disks, but for the family."""
+    return replace(
+        observed,
+        images=(),
+        key_pairs=(),
+        default_encryption=None,
+        snapshot_running=None,
+        in_transfer=None,
+        supply=None,
+        source_disk=None,
+        source_disk_seen=False,
     )
 
 

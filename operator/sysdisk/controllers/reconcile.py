@@ -73,7 +73,7 @@ BLINK_SECONDS: Final = 20.0
 """How long ECS may not answer before a spec says so: conditions must not flap with the network."""
 
 HELD_AT_LEAST: Final = 1.0
-"""Seconds; a write that the rate limit holds for longer is not recorded yet."""
+"""Seconds; a write that has to wait longer for its turn is not recorded yet."""
 
 _ACTIONS: Final = {
     CreateSnapshot: "CreateSnapshot",
@@ -232,7 +232,7 @@ class Reconciler:
         for _ in range(LOOKS_AT_MOST):
             observed = await eyes.account(subject, observed)
             decided = self._clock.monotonic()
-            decision = self._decide(subject, observed)
+            decision = self._decide(subject, _with_turns(observed, eyes.region))
             match decision.action:
                 case Look() as look:
                     observed = await eyes.look(subject, observed, look)
@@ -410,11 +410,11 @@ class Reconciler:
         assert region is not None
         assert intent is not None
         subject = await self._with_finalizer(subject)
-        held = region.ready_in(_ACTIONS[type(decision.action)])
         if self._dry_run:
             return self._resync
+        held = region.ready_in(_ACTIONS[type(decision.action)])
         if held > HELD_AT_LEAST or not self._may_act():
-            return timedelta(seconds=max(held, HELD_AT_LEAST))
+            return timedelta(seconds=HELD_AT_LEAST)  # the turn went to somebody else meanwhile
         before = subject.status.operation or intent.replace(
             outcome=None, first_try_at=None, last_try_at=None
         )
@@ -422,7 +422,8 @@ class Reconciler:
             subject.status.settled or subject.status.history
         )
         if first_sight and self._counted.get(subject.key) != intent.account:
-            await self._accounts.recorder.count_first_sight(intent.account)
+            if not await self._accounts.recorder.count_first_sight(intent.account):
+                return SETTLE  # others used the hour up meanwhile: the gate tells it
             self._counted[subject.key] = intent.account
         recorded = await self._record(subject, decision)
         self._counted.pop(subject.key, None)
@@ -564,6 +565,15 @@ class Reconciler:
         elapsed = max(0.0, (self._clock.now() - op.step_at).total_seconds())
         under_way = len(self._specs.operating(op.account))
         return self._pace.pause(op.step.value, elapsed, under_way)
+
+
+def _with_turns(observed: Observed, region: RegionClient | None) -> Observed:
+    """Return `observed` with the writes that have to wait for their turn at this very moment."""
+    if region is None:
+        return observed
+    waits = ((action, region.ready_in(action)) for action in _ACTIONS.values())
+    turns = tuple((name, timedelta(seconds=s)) for name, s in waits if s > HELD_AT_LEAST)
+    return observed if turns == observed.turns else replace(observed, turns=turns)
 
 
 def _request_id(answer: Answer) -> str | None:

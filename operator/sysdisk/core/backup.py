@@ -127,7 +127,7 @@ def _create(p: Pass) -> Decision | Leave:
         if p.now < due:
             return p.say(Reason.BACKING_UP, text(op), look_again=due - p.now)
     sent = op.replace(tries=op.tries + 1, last_try_at=p.now, outcome=Outcome.UNKNOWN)
-    return p.with_op(sent).say(Reason.BACKING_UP, text(sent), action=request(sent, p.subject.key))
+    return p.send(sent, request(sent, p.subject.key), Reason.BACKING_UP, text(op))
 
 
 def _wait(p: Pass, seen: Snapshot) -> Decision | Leave | GoOn:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import NamedTuple
 
 from sysdisk.api.reasons import Reason
 from sysdisk.api.spec import ForceStop
@@ -11,10 +12,10 @@ from sysdisk.core import approval, backup, windows
 from sysdisk.core.gates import Due, drift_extras, look
 from sysdisk.core.model import (
     SETTLE,
-    Action,
     AddFinalizer,
     Decision,
     DiskLook,
+    EcsWrite,
     Event,
     Look,
     ReplaceSystemDisk,
@@ -24,9 +25,18 @@ from sysdisk.core.model import (
 from sysdisk.core.orders import ORDERS
 from sysdisk.core.policy import calendar, effective, wants_backup
 from sysdisk.core.tokens import client_token
-from sysdisk.core.under_way import accept_by, replace_text, stop_text
+from sysdisk.core.under_way import TURN_LOOK, accept_by, replace_text, stop_text, waits_text
 from sysdisk.core.verdict import verdict
 from sysdisk.core.world import Power
+
+
+class _Opening(NamedTuple):
+    """The frozen operation with its first write counted, that write, and what is told of it."""
+
+    op: Operation
+    action: EcsWrite
+    reason: Reason
+    message: str
 
 
 def begin(due: Due) -> Decision:
@@ -34,32 +44,32 @@ def begin(due: Due) -> Decision:
     observed = due.observed
     if not observed.fresh or observed.data_disk_ids is None:
         return look(due.subject, Look(fresh=True, disks=DiskLook.ALL))
+    opening = _opening(due)
+    wait = observed.turn_in(type(opening.action).__name__)
+    if wait:
+        return due.refuse(
+            Reason.AWAITING_SLOT,
+            f"Plan {due.plan.id} is due. Not begun yet: "
+            f"{waits_text(opening.action, due.account.name)} It begins by itself then.",
+            look_again=min(wait, TURN_LOOK),
+        )
     if not due.subject.has_finalizer or _order_stands(due.subject):
         return Decision(AddFinalizer(), due.subject.status, Reason.PLANNED, timedelta(0))
-    op = _operation(due)
-    if wants_backup(effective(due.subject)):
-        return _back_up(due, op)
+    return _intent(due, opening)
+
+
+def _opening(due: Due) -> _Opening:
+    op, vm = _operation(due), due.instance.instance_id
+    if wants_backup(effective(due.subject)):  # the machine is not touched before it is finished
+        op = backup.opened(op, vm, effective(due.subject))
+        ask = backup.request(op, due.subject.key)
+        return _Opening(op, ask, Reason.BACKING_UP, backup.text(op))
     if due.instance.power is Power.RUNNING:
-        stop = StopInstance(
-            due.instance.instance_id,
-            force=due.inputs.force_stop is ForceStop.ALWAYS,
-            stopped_mode=due.inputs.stopped_mode,
-        )
-        return _intent(
-            due,
-            op.replace(stopped_by_us=True),
-            stop,
-            Reason.STOPPING,
-            stop_text(due.instance.instance_id, op),
-        )
-    replace = ReplaceSystemDisk(due.instance.instance_id, op.inputs, op.client_token)
-    return _intent(
-        due,
-        op.replace(first_try_at=due.now),
-        replace,
-        Reason.REPLACING,
-        replace_text(due.instance.instance_id, op),
-    )
+        force = due.inputs.force_stop is ForceStop.ALWAYS
+        stop = StopInstance(vm, force=force, stopped_mode=due.inputs.stopped_mode)
+        return _Opening(op.replace(stopped_by_us=True), stop, Reason.STOPPING, stop_text(vm, op))
+    swap = ReplaceSystemDisk(vm, op.inputs, op.client_token)
+    return _Opening(op.replace(first_try_at=due.now), swap, Reason.REPLACING, replace_text(vm, op))
 
 
 def _order_stands(subject: Subject) -> bool:
@@ -70,20 +80,14 @@ def _order_stands(subject: Subject) -> bool:
     return not subject.orders_taken and any(order in subject.annotations for order in ORDERS)
 
 
-def _back_up(due: Due, op: Operation) -> Decision:
-    """Open the operation with its backup: the machine is not touched before that is finished."""
-    op = backup.opened(op, due.instance.instance_id, effective(due.subject))
-    return _intent(due, op, backup.request(op, due.subject.key), Reason.BACKING_UP, backup.text(op))
-
-
-def _intent(due: Due, op: Operation, action: Action, reason: Reason, message: str) -> Decision:
+def _intent(due: Due, opening: _Opening) -> Decision:
     return verdict(
         due.subject,
-        due.status.replace(operation=op, plan=due.plan.replace(last_error=None)),
-        reason,
-        message,
+        due.status.replace(operation=opening.op, plan=due.plan.replace(last_error=None)),
+        opening.reason,
+        opening.message,
         due.now,
-        action=action,
+        action=opening.action,
         look_again=SETTLE,
         events=(Event("PlanBegun", f"Plan {due.plan.id}: {'; '.join(due.plan.changes)}."),),
         extras=drift_extras(due.drift),

@@ -265,11 +265,8 @@ def _send_stop(p: Pass) -> Decision:
     sent = op.replace(
         tries=op.tries + 1, last_try_at=p.now, outcome=Outcome.UNKNOWN, stopped_by_us=True
     )
-    return p.with_op(sent).say(
-        Reason.STOPPING,
-        stop_text(p.id, p.op),
-        action=StopInstance(p.id, force=force, stopped_mode=op.inputs.stopped_mode),
-    )
+    stop = StopInstance(p.id, force=force, stopped_mode=op.inputs.stopped_mode)
+    return p.send(sent, stop, Reason.STOPPING, stop_text(p.id, op))
 
 
 def _stop_pause(op: Operation) -> timedelta:
@@ -393,7 +390,7 @@ def _send_replace(p: Pass, pause: timedelta) -> Decision:
         unknown = op.outcome is Outcome.UNKNOWN
         reason = Reason.OUTCOME_UNKNOWN if unknown else Reason.REPLACING
         text = _unknown_text(p) if unknown else replace_text(p.id, p.op)
-        return p.say(reason, text, look_again=_until(p, due))
+        return p.say(reason, text, look_again=p.until(due))
     sent = with_secret(p).replace(
         tries=op.tries + 1,
         outcome=Outcome.UNKNOWN,
@@ -401,11 +398,8 @@ def _send_replace(p: Pass, pause: timedelta) -> Decision:
         last_try_at=p.now,
         last_error=op.last_error if op.first_try_at else None,
     )
-    return p.with_op(sent).say(
-        Reason.REPLACING,
-        replace_text(p.id, p.op),
-        action=ReplaceSystemDisk(p.id, sent.inputs, sent.client_token),
-    )
+    replace = ReplaceSystemDisk(p.id, sent.inputs, sent.client_token)
+    return p.send(sent, replace, Reason.REPLACING, replace_text(p.id, op))
 
 
 def _unknown_text(p: Pass) -> str:
@@ -414,12 +408,6 @@ def _unknown_text(p: Pass) -> str:
         f"request, under the same token, finds out whether ECS did it; {p.id} is not started "
         f"before that is known.{error_text(p.op)}"
     )
-
-
-def _until(p: Pass, due: datetime) -> timedelta:
-    """Return the time until `due`, and not past the deadline for giving the machine back."""
-    by = p.op.give_back_by
-    return (min(due, by) if by is not None and p.now < by else due) - p.now
 
 
 # -- Verify -----------------------------------------------------------------------------------
@@ -494,8 +482,8 @@ def _start(p: Pass) -> Decision:
         if p.now < due:
             return p.say(_start_reason(p), _start_text(p), look_again=min(due - p.now, POLL))
     sent = op.replace(tries=op.tries + 1, last_try_at=p.now, outcome=Outcome.UNKNOWN)
-    p = p.with_op(sent)
-    return p.say(_start_reason(p), _start_text(p), action=StartInstance(p.id))
+    # Told as it stands before this try: who reads it is not to be calmed by each one that begins.
+    return p.send(sent, StartInstance(p.id), _start_reason(p), _start_text(p))
 
 
 def _start_pause(op: Operation) -> timedelta:
@@ -551,9 +539,8 @@ def _finish(p: Pass) -> Decision:
         if p.now < due:
             return p.say(Reason.FINISHING, _finish_text(op), look_again=due - p.now)
     sent = op.replace(tries=op.tries + 1, last_try_at=p.now)
-    return p.with_op(sent).say(
-        Reason.FINISHING, _finish_text(op), action=ApplyAutoSnapshotPolicy(new, policy)
-    )
+    restore = ApplyAutoSnapshotPolicy(new, policy)
+    return p.send(sent, restore, Reason.FINISHING, _finish_text(op))
 
 
 def _finish_text(op: Operation) -> str:

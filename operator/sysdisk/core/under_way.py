@@ -12,7 +12,7 @@ from sysdisk.api.reasons import Reason, reason_of
 from sysdisk.api.status import Operation, OperationInputs, SystemDiskSpecStatus
 from sysdisk.core import words
 from sysdisk.core.ending import with_cause
-from sysdisk.core.model import POLL, Action, Decision, Look, Subject
+from sysdisk.core.model import POLL, Action, Decision, EcsWrite, Look, Subject
 from sysdisk.core.tokens import client_token
 from sysdisk.core.verdict import verdict, with_sight
 from sysdisk.core.wanted import plan_id_of
@@ -20,6 +20,9 @@ from sysdisk.core.world import Instance, Observed
 
 SKEW: Final = timedelta(minutes=1)
 """So far two clocks may be apart without anybody's fault."""
+
+TURN_LOOK: Final = timedelta(seconds=15)
+"""The longest time between two looks of an operation whose next write waits for its turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,22 @@ class Pass:
             look_again=look_again,
         )
 
+    def send(self, sent: Operation, action: EcsWrite, reason: Reason, message: str) -> Decision:
+        """Return the decision that records the intent `sent`, and then performs `action`.
+
+        Where that has to wait for its turn, what is known without it is recorded: deadlines run.
+        """
+        wait = self.observed.turn_in(type(action).__name__)
+        if not wait:
+            return self.with_op(sent).say(reason, message, action=action)
+        text = f"{message} {waits_text(action, self.op.account)}"
+        return self.say(reason, text, look_again=self.until(self.now + min(wait, TURN_LOOK)))
+
+    def until(self, due: datetime) -> timedelta:
+        """Return the time until `due`, and not past the deadline for giving the machine back."""
+        by = self.op.give_back_by
+        return (min(due, by) if by is not None and self.now < by else due) - self.now
+
     def _told(self, message: str) -> str:
         """Return `message`, with why a deletion waits where it does not say so itself."""
         if not self.subject.deleting or "being deleted" in message:
@@ -125,6 +144,14 @@ def replace_text(instance_id: str, op: Operation) -> str:
     return (
         f"Replacing system disk {op.old_disk_id} of {instance_id} by one of {op.inputs.size} GiB "
         f"from {source} (plan {op.plan_id}, attempt {op.attempt}).{by}{error_text(op)}"
+    )
+
+
+def waits_text(action: EcsWrite, account: str) -> str:
+    """Return why a write has to wait for its turn: the same words as long as it does."""
+    return (
+        f"{type(action).__name__} waits for its turn in EcsAccount {account} "
+        "(limits.requestsPerSecond, or ECS throttles it)."
     )
 
 

@@ -7,7 +7,7 @@ absence has a value of its own, so that a rule can tell ignorance from knowledge
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 
@@ -295,6 +295,8 @@ class Observed:
     backup: Snapshot | None = None
     """The snapshot that the operation under way waits for."""
     claims: tuple[Claim, ...] = ()
+    turns: tuple[tuple[str, timedelta], ...] = ()
+    """ECS writes that have to wait for their turn, and how long: a rate limit, or ECS, says so."""
     dry_run: bool = False
     """Plan, and never write to ECS."""
     failure: str = ""
@@ -309,6 +311,10 @@ class Observed:
 
     def image(self, image_id: str) -> Image | None:
         return next((i for i in self.images if i.image_id == image_id), None)
+
+    def turn_in(self, action: str) -> timedelta:
+        """Return how long a write of this ECS action has to wait; zero: it may leave now."""
+        return dict(self.turns).get(action, timedelta(0))
 
     def key_pair(self, name: str) -> bool | None:
         return next((there for known, there in self.key_pairs if known == name), None)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections import deque
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,13 +21,22 @@ from sysdisk.ecs.failures import closed
 LATELY = 10.0
 LONGEST_PAUSE = 2.0
 CROWD = 100
-"""Seconds, and the number of keys from which on it is that long; see `Batcher`."""
+"""Seconds, and the number of those who ask from which on it is that long; see `spacing`."""
 
 BRIEFLY = 4.0
 """Seconds to keep an answer that holds somebody's work up; see `Shared`."""
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
+
+
+def spacing(lately: int) -> float:
+    """Return the seconds from one request to the next where so many asked lately.
+
+    It grows by the square of their number (20 ms for ten, 2 s for a hundred): a hundred who ask at
+    odd moments then share requests, and a few never wait.
+    """
+    return LONGEST_PAUSE * min(1.0, lately / CROWD) ** 2
 
 
 async def together(asks: Iterable[Awaitable[V]]) -> Sequence[V]:
@@ -65,10 +75,8 @@ class Batcher(Generic[K, V]):
     """Collects keys for `gather` seconds, then asks for all of them, `size` a request.
 
     One round is asked at a time; who comes meanwhile shares the next one. The more keys are asked
-    for lately, the longer the next round waits after the last (by their square: 20 ms for ten, 2 s
-    for a hundred): a hundred machines that are watched at odd moments then share requests, and a
-    few never wait. A key that the answer does not hold is answered None. An error reaches exactly
-    those whose request failed.
+    for lately, the longer the next round waits after the last (`spacing`). A key that the answer
+    does not hold is answered None. An error reaches exactly those whose request failed.
     """
 
     def __init__(self, fetch: Fetch[K, V], clock: Clock, *, size: int, gather: float) -> None:
@@ -117,8 +125,7 @@ class Batcher(Generic[K, V]):
     def _pause(self) -> float:
         now = self._clock.monotonic()
         self._lately = {k: at for k, at in self._lately.items() if at > now - LATELY}
-        spacing = LONGEST_PAUSE * min(1.0, len(self._lately) / CROWD) ** 2
-        return max(self._gather, self._began + spacing - now)
+        return max(self._gather, self._began + spacing(len(self._lately)) - now)
 
     async def _ask_all(self, waiting: _Waiting[K, V]) -> None:
         keys = [k for k, futures in waiting.items() if not all(f.done() for f in futures)]
@@ -165,6 +172,9 @@ class Shared(Generic[K, V]):
     """Answers by key that live for `ttl` seconds; callers at the same time share one request.
 
     An answer of which `holds_up` is true lives `BRIEFLY` only: somebody is about to put it right.
+    Who is about to act wants an answer of its own moment (`begun_after`), and still shares it with
+    everybody who comes in time: the more of them came lately, the longer the next request waits
+    after the last, as in `Batcher`.
     """
 
     def __init__(
@@ -182,38 +192,61 @@ class Shared(Generic[K, V]):
         self._gather = gather
         self._holds_up = holds_up
         self._known: dict[K, Seen[V]] = {}
-        self._flights: dict[K, asyncio.Task[Seen[V] | EcsError]] = {}
+        self._flights: dict[K, _Flight[V]] = {}
+        self._lately: deque[float] = deque()
 
-    async def get(self, key: K) -> V:
-        """Return the answer for `key`, not older than the time to live. Raises EcsError; errors
-        are not kept."""
+    async def get(self, key: K, *, begun_after: float | None = None) -> V:
+        """Return the answer for `key`, not older than the time to live, and of a request begun
+        after that moment (monotonic), if one is given. Raises EcsError; errors are not kept."""
         known = self._known.get(key)
-        if known is not None and self._serves(known):
+        if known is not None and self._serves(known, begun_after):
             return known.value
-        flight = self._flights.get(key)
-        if flight is None:
-            flight = self._flights[key] = asyncio.create_task(self._fly(key))
-        return answered(await asyncio.shield(flight)).value
+        if begun_after is not None:
+            self._lately.append(self._clock.monotonic())
+        while True:
+            flight = self._flights.get(key)
+            if flight is None:
+                flight = self._flights[key] = self._take_off(key)
+            answer = await asyncio.shield(flight.task)
+            if begun_after is None or flight.begun_at > begun_after:
+                return answered(answer).value
 
     async def close(self) -> None:
         """Stop asking; who still waits gets `NoAnswer`."""
-        flights = list(self._flights.values())
+        flights = [flight.task for flight in self._flights.values()]
         for flight in flights:
             flight.cancel()
         await asyncio.gather(*flights, return_exceptions=True)
 
-    def _serves(self, known: Seen[V]) -> bool:
+    def _serves(self, known: Seen[V], begun_after: float | None) -> bool:
+        if begun_after is not None:
+            return known.begun_at > begun_after
         ttl = min(self._ttl, BRIEFLY) if self._holds_up(known.value) else self._ttl
         return self._clock.monotonic() - known.begun_at < ttl
 
-    async def _fly(self, key: K) -> Seen[V] | EcsError:
+    def _take_off(self, key: K) -> _Flight[V]:
+        known = self._known.get(key)
+        last = known.begun_at if known is not None else -math.inf
+        pause = max(self._gather, last + self._spacing() - self._clock.monotonic())
+        flight: _Flight[V] = _Flight()
+        flight.task = asyncio.create_task(self._fly(key, flight, pause))
+        return flight
+
+    def _spacing(self) -> float:
+        now = self._clock.monotonic()
+        while self._lately and self._lately[0] < now - LATELY:
+            self._lately.popleft()
+        return spacing(len(self._lately))
+
+    async def _fly(self, key: K, flight: _Flight[V], pause: float) -> Seen[V] | EcsError:
         try:
-            await self._clock.sleep(self._gather)
-            begun_at = self._clock.monotonic()
-            seen = Seen(await self._fetch(key), begun_at, self._clock.now())
+            await self._clock.sleep(pause)
+            flight.begun_at = self._clock.monotonic()
+            seen = Seen(await self._fetch(key), flight.begun_at, self._clock.now())
         except EcsError as error:
             return error
         except asyncio.CancelledError:
+            flight.begun_at = math.inf
             return closed()
         else:
             self._forget_old()
@@ -225,3 +258,11 @@ class Shared(Generic[K, V]):
     def _forget_old(self) -> None:
         oldest = self._clock.monotonic() - self._ttl
         self._known = {k: seen for k, seen in self._known.items() if seen.begun_at > oldest}
+
+
+class _Flight(Generic[V]):
+    """One request under way; `begun_at` (monotonic) is in the past only once it has left."""
+
+    def __init__(self) -> None:
+        self.begun_at = -math.inf
+        self.task: asyncio.Task[Seen[V] | EcsError]

@@ -34,6 +34,7 @@ FOR_GOOD = 3600.0
 class Lookups:
     """Answers about one region, kept for `ttl` seconds and shared by who asks at the same time.
 
+    With `after` (monotonic) an answer is of a request begun after that moment, and still shared.
     Every method raises EcsError.
     """
 
@@ -59,35 +60,39 @@ class Lookups:
         self._types = Shared(self._ask_architecture, clock, ttl=FOR_GOOD, gather=gather)
         self._regions = Shared(self._ask_regions, clock, ttl=FOR_GOOD, gather=gather)
 
-    async def image(self, image_id: str) -> Image:
+    async def image(self, image_id: str, *, after: float | None = None) -> Image:
         """Return the image with the instance types that can take it; `found=False` if ECS knows
         none of that ID, whoever may own it. `instance_types` is None where ECS did not tell."""
-        return await self._images.get(image_id)
+        return await self._images.get(image_id, begun_after=after)
 
     async def family(self, name: str) -> Family:
         """Return the newest available member of a family, none if it has none."""
         return await self._families.get(name)
 
-    async def key_pair(self, name: str) -> bool:
+    async def key_pair(self, name: str, *, after: float | None = None) -> bool:
         """Return whether a key pair of exactly this name exists."""
-        return await self._key_pairs.get(name)
+        return await self._key_pairs.get(name, begun_after=after)
 
-    async def default_encryption(self) -> bool:
+    async def default_encryption(self, *, after: float | None = None) -> bool:
         """Return whether the account encrypts new disks of this region by default."""
-        return await self._encryption.get("")
+        return await self._encryption.get("", begun_after=after)
 
-    async def snapshot_running(self, disk_id: str, besides: str | None = None) -> bool:
+    async def snapshot_running(
+        self, disk_id: str, besides: str | None = None, *, after: float | None = None
+    ) -> bool:
         """Return whether a snapshot of this disk is in progress, `besides` the one of that ID."""
-        running = await self._snapshots.get("")
+        running = await self._snapshots.get("", begun_after=after)
         return not running.get(disk_id, frozenset()) <= {besides}
 
-    async def in_transfer(self, disk_id: str) -> bool:
+    async def in_transfer(self, disk_id: str, *, after: float | None = None) -> bool:
         """Return whether the kind of this disk is being changed. False where ECS does not tell."""
-        return disk_id in await self._transfers.get("")
+        return disk_id in await self._transfers.get("", begun_after=after)
 
-    async def supply(self, zone_id: str, instance_type: str) -> Supply:
+    async def supply(
+        self, zone_id: str, instance_type: str, *, after: float | None = None
+    ) -> Supply:
         """Return the system disks that a zone offers; no categories where ECS does not tell."""
-        return await self._supplies.get((zone_id, instance_type))
+        return await self._supplies.get((zone_id, instance_type), begun_after=after)
 
     async def cpu_architecture(self, instance_type: str) -> str:
         """Return `X86` or `ARM`, empty where ECS does not tell."""

@@ -109,6 +109,9 @@ START_ROWS: list[tuple[dict[str, Any], str, float, Kind, Reason]] = [
     ({**REFUSED, "tries": 1, "last_error": NO_STOCK}, "Stopped", 15, StartInstance, R.STARTING),
     ({**REFUSED, "tries": 2, "last_error": NO_STOCK}, "Stopped", 29, Nothing,
      R.MACHINE_LEFT_STOPPED),
+    # one more try is no reason to sound the all-clear
+    ({**REFUSED, "tries": 2, "last_error": NO_STOCK}, "Stopped", 30, StartInstance,
+     R.MACHINE_LEFT_STOPPED),
 ]  # fmt: skip
 
 
