@@ -16,6 +16,7 @@ TROUBLES: Final = (
     "test_one_of_two_operators_is_frozen_at_its_call_and_the_other_finishes",
     "tests/simulation/test_troubles.py::test_what_schedules_once_found_does_not_come_back",
 )
+TURNS: Final = "tests/simulation/test_turns.py"
 RULES: Final = ("tests/simulation/test_guard_rails.py",)
 GRANTS: Final = ("tests/controllers/test_grants.py",)
 
@@ -180,9 +181,33 @@ PASSES: Final = (
         "count-no-first-sight",
         (Rule.I4,),
         f"{CONTROLLERS}/reconcile.py",
-        "            await self._accounts.recorder.count_first_sight(intent.account)\n",
-        "            pass\n",
-        RULES,
+        "if not await self._accounts.recorder.count_first_sight(intent.account):",
+        "if False:",
+        (*RULES, TURNS),
+    ),
+    Change(
+        "count-first-sights-over-the-hour",
+        (Rule.I4,),
+        f"{CONTROLLERS}/account_recorder.py",
+        "            may = first_sights(status, now) < limits.first_sight_per_hour\n",
+        "            may = True\n",
+        (TURNS,),
+    ),
+    Change(
+        "keep-a-deadline-to-oneself-while-waiting-for-a-turn",
+        (Rule.I3, Rule.I2),
+        f"{CONTROLLERS}/reconcile.py",
+        "self._decide(subject, _with_turns(observed, eyes.region))",
+        "self._decide(subject, observed)",
+        (TURNS,),
+    ),
+    Change(
+        "stop-for-what-another-pass-was-told",
+        (Rule.I4, Rule.FENCE),
+        f"{CONTROLLERS}/observe.py",
+        "        after = self._begun if observed.fresh else None\n",
+        "        after = None\n",
+        (TURNS,),
     ),
     Change(
         "take-no-place-while-beginning",
