@@ -13,6 +13,7 @@ from tests.support.builders import (
     REQUEST,
     VM,
     accepted,
+    account,
     after,
     at,
     operation,
@@ -39,7 +40,6 @@ from sysdisk.core.model import (
     Subject,
 )
 from sysdisk.core.outcome import (
-    POLICY_TRIES,
     TOKEN_IN_FLIGHT,
     TOKEN_MISMATCH,
     is_news,
@@ -47,7 +47,7 @@ from sysdisk.core.outcome import (
     learn,
 )
 from sysdisk.core.tell import tell
-from sysdisk.core.world import Disk, Observed
+from sysdisk.core.world import Disk, Grant, Observed
 from sysdisk.ecs.catalog import catalog
 
 NOT_SENT = NotSent("the fence fell")
@@ -110,6 +110,8 @@ REPLACE_ROWS: list[tuple[dict[str, Any], Answer, Step, Outcome, int, str | None]
     (LOST, refused("IncorrectInstanceStatus", "wait"), Step.REPLACE, U, 1, None),
     (LOST, refused(), Step.REPLACE, U, 1, None),
     (LOST_LONG_AGO, refused(), Step.REPLACE, RF, 1, "Refused"),
+    (LOST_LONG_AGO, refused("Gateway.Denied", known=False), Step.REPLACE, U, 1, None),
+    (FIRST, refused("Gateway.Denied", known=False), Step.REPLACE, RF, 1, "Refused"),
     (FIRST, refused("Forbidden.RAM"), Step.REPLACE, RF, 1, "Refused"),
 ]
 
@@ -213,31 +215,52 @@ def with_policy(**fields: Any) -> Subject:
     return under_way(Step.FINISH, world=seen(system_disks=(policy,)), **fields)
 
 
-@pytest.mark.parametrize(
-    ("tries", "answer", "left", "error"),
-    [
-        (0, accepted(), None, False),
-        (0, unknown(), "sp-1", True),
-        (0, refused("InternalError", "retry"), "sp-1", True),
-        (0, refused("InvalidAutoSnapshotPolicyId.NotFound"), None, True),
-        (POLICY_TRIES - 1, unknown(), None, True),
-    ],
-)
-def test_the_snapshot_policy_is_tried_three_times_and_never_holds_the_machine(
-    tries: int, answer: Answer, left: str | None, error: bool
-) -> None:
-    _, op = answered(with_policy(tries=tries), replaced("Running"), answer)
-    assert (op.auto_snapshot_policy_id, op.last_error is not None) == (left, error)
+def finishing(begun: Subject, op: Operation) -> Subject:
+    return replace(begun, status=begun.status.replace(operation=op))
 
 
-def test_a_policy_that_could_not_be_put_back_is_told_at_the_end() -> None:
-    begun = with_policy(tries=2)
-    _, learned = answered(begun, replaced("Running"), unknown())
-    over = decide(
-        replace(begun, status=begun.status.replace(operation=learned)), replaced("Running"), at(9)
-    )
-    assert over.events[0].reason == "AutoSnapshotPolicyNotRestored"
+def test_a_snapshot_policy_is_put_back_and_the_end_says_nothing_of_it() -> None:
+    begun = with_policy()
+    _, learned = answered(begun, replaced("Running"), accepted())
+    over = decide(finishing(begun, learned), replaced("Running"), at(9))
+    assert (over.events[0].reason, over.reason) == ("Replaced", Reason.UP_TO_DATE)
     assert over.status.history[-1].result == "Replaced"
+
+
+@pytest.mark.parametrize("answer", [unknown(), refused("InternalError", "retry")])
+def test_a_snapshot_policy_is_tried_to_be_put_back_for_a_quarter_of_an_hour(
+    answer: Answer,
+) -> None:
+    begun = with_policy(tries=9)
+    _, learned = answered(begun, replaced("Running"), answer)
+    again = decide(finishing(begun, learned), replaced("Running"), at(899))
+    assert isinstance(again.action, ApplyAutoSnapshotPolicy)
+    over = decide(finishing(begun, learned), replaced("Running"), at(900))
+    told_without_policy(over)
+
+
+def test_a_snapshot_policy_that_a_person_must_mend_is_told_at_once() -> None:
+    begun = with_policy()
+    answer = refused("InvalidAutoSnapshotPolicyId.NotFound")
+    _, learned = answered(begun, replaced("Running"), answer)
+    over = decide(finishing(begun, learned), replaced("Running"), at(9))
+    told_without_policy(over)
+    assert "InvalidAutoSnapshotPolicyId.NotFound" in over.events[0].message
+
+
+def test_a_snapshot_policy_is_told_where_the_grant_has_gone() -> None:
+    over = decide(with_policy(), replaced("Running", account=account(grant=Grant())), at(9))
+    assert over.status.history[-1].result == "ReplacedWithDifferences"
+    assert "automatic snapshot policy sp-1 is not on disk" in over.events[0].message
+
+
+def told_without_policy(over: Decision) -> None:
+    assert over.events[0].reason == "ReplacedWithDifferences"
+    assert over.status.history[-1].result == "ReplacedWithDifferences"
+    ready = over.status.condition("Ready")
+    assert ready is not None
+    assert (ready.status, ready.reason) == ("True", Reason.DRIFTED)
+    assert "automatic snapshot policy sp-1 is not on disk d-2" in ready.message
 
 
 def test_only_what_shows_by_itself_waits_for_the_next_write() -> None:

@@ -32,7 +32,7 @@ from sysdisk.api.reasons import Reason
 from sysdisk.api.status import Outcome, Plan, Step, StepTaken, SystemDiskSpecStatus
 from sysdisk.core.decide import decide
 from sysdisk.core.ending import FAILED_RESULTS, RESTED, SPENT
-from sysdisk.core.model import Decision, RemoveFinalizer, Subject
+from sysdisk.core.model import Decision, DiskLook, Look, RemoveFinalizer, Subject
 from sysdisk.core.outcome import last_error
 from sysdisk.core.wanted import login_hash
 from sysdisk.core.world import Observed
@@ -88,6 +88,53 @@ def test_what_is_not_as_planned_is_told_and_holds_nothing_back(world: Observed, 
     assert decision.events[0].warning
     assert decision.status.settled is not None
     assert decision.status.condition("Stalled") is None
+
+
+HAD: dict[str, Any] = {"addresses": ("10.0.0.1", "1.2.3.4"), "key_pair_name": "ops"}
+
+
+@pytest.mark.parametrize(
+    ("lost", "says"),
+    [
+        ({"data_disk_ids": frozenset()}, "data disk d-data is not attached any more"),
+        ({"addresses": ("1.2.3.4",)}, "IP address 10.0.0.1 is gone"),
+        ({"key_pair_name": ""}, "key pair none instead of ops"),
+    ],
+)
+def test_what_a_machine_lost_with_its_disk_is_drift_until_the_spec_is_changed(
+    lost: dict[str, Any], says: str
+) -> None:
+    begun, world = under_way(Step.START, world=seen(**HAD)), replaced("Running", **{**HAD, **lost})
+    decision = ended(begun, world, at(9))
+    rests = after(begun, decision)
+    later = decide(rests, world, at(99))
+    for told in (decision, later):
+        assert (told.reason, ready(told)[0]) == (Reason.DRIFTED, "True")
+        assert says in ready(told)[2]
+        shown = told.status.condition("Drifted")
+        assert shown is not None
+        assert says in shown.message
+    assert later.status == rests.status
+    edited = decide(replace(rests, generation=rests.generation + 1), world, at(200))
+    assert (edited.reason, edited.status.condition("Drifted")) == (Reason.UP_TO_DATE, None)
+
+
+def test_what_was_lost_is_not_told_where_drift_is_ignored() -> None:
+    begun = under_way(Step.START, world=seen(addresses=("10.0.0.1",)))
+    rests = after(begun, ended(begun, replaced("Running", addresses=()), at(9)))
+    ignored = replace(rests, spec=subject(driftPolicy="Ignore").spec)
+    decision = decide(ignored, replaced("Running", addresses=()), at(99))
+    assert (decision.reason, decision.status.condition("Drifted")) == (Reason.UP_TO_DATE, None)
+
+
+def test_the_data_disks_are_looked_at_before_the_end_is_told() -> None:
+    begun = under_way(Step.START)
+    decision = decide(begun, replaced("Running", data_disk_ids=None), at(9))
+    assert decision.action == Look(fresh=True, disks=DiskLook.KNOWN, attached=("d-data",))
+    given = under_way(Step.START, new_disk_id=None, ending="Refused")
+    assert isinstance(
+        decide(given, seen("Running", data_disk_ids=None), at(9)).action, RemoveFinalizer
+    )
 
 
 @pytest.mark.parametrize(("name", "says"), [("", "none"), ("other", "other")])
@@ -232,7 +279,7 @@ def test_a_spec_that_changed_after_the_request_is_planned_next() -> None:
 
 def test_what_has_still_to_be_seen_is_looked_at_in_the_next_pass() -> None:
     edited = replace(under_way(Step.START), spec=subject(imageId="m-9").spec, generation=2)
-    decision = ended(edited, replaced("Running", data_disk_ids=None), at(9))
+    decision = ended(edited, replaced("Running"), at(9))
     assert (decision.reason, decision.look_again) == (Reason.PLANNED, timedelta(0))
     assert "has ended: disk d-1 was replaced. " in ready(decision)[2]
 

@@ -22,7 +22,7 @@ from sysdisk.api.status import (
     Step,
     SystemDiskSpecStatus,
 )
-from sysdisk.core import backup, operate
+from sysdisk.core import backup, operate, under_way
 from sysdisk.core.approval import LAPSES_AFTER
 from sysdisk.core.backoff import LONGEST, backoff
 from sysdisk.core.ending import RESTED, SPENT
@@ -45,7 +45,7 @@ _LONGEST_AGES: Final[dict[Step, dict[str, timedelta]]] = {
     Step.STOP: {"step_at": _PATIENCE, "last_try_at": LONGEST},
     Step.REPLACE: {
         "last_try_at": operate.WATCH,
-        "first_try_at": operate.TOKEN_LIFE,
+        "first_try_at": under_way.TOKEN_LIFE,
         "unlocked_since": operate.WATCH,
     },
     Step.VERIFY: {"step_at": operate.VERIFY_OVERDUE},
@@ -251,7 +251,7 @@ def _of_the_replacement(op: Operation) -> Iterator[datetime]:
     if op.give_back_by is not None:
         yield op.give_back_by
     if op.first_try_at is not None:
-        yield op.first_try_at + operate.TOKEN_LIFE
+        yield op.first_try_at + under_way.TOKEN_LIFE
     if op.unlocked_since is not None:
         yield op.unlocked_since + operate.WATCH
     yield from _after_the_last_try(op, backoff(op.tries), operate.WATCH)

@@ -90,7 +90,7 @@ OUTSIDE: Final = (
         "take-a-fault-of-the-server-for-a-refusal",
         (Rule.I9, Rule.I1, Rule.SDK),
         f"{ECS}/failures.py",
-        "    return NoAnswer(failure) if http >= 500 else Refusal(failure)\n",
+        "    return NoAnswer(failure) if unsure else Refusal(failure)\n",
         "    return Refusal(failure)\n",
         (f"{ADAPTER}/test_account.py", f"{ADAPTER}/test_sdk.py"),
     ),

@@ -100,6 +100,33 @@ def test_an_intent_over_a_version_that_has_changed_is_refused_and_decided_again(
     run(told)
 
 
+def test_a_machine_that_others_stopped_is_not_started_where_the_grant_has_gone() -> None:
+    async def told(world: World) -> None:
+        world.cloud.outside.stop(world.vm(1).id)
+        await world.until("stopped", lambda: world.vm(1).status == "Stopped")
+        world.stopped_by_others = True
+        (operator,) = world.operators
+
+        def revoke(call: Call, side: Side) -> Blow | None:
+            step = world.status().get("operation", {}).get("step")
+            told = (call.verb, side) == ("patch_status systemdiskspecs", "after")
+            if told and step == "Start" and not operator.watch.deaf:
+                operator.watch.deaf = True
+                world.edit_account({"spec": {"allowedNamespaces": None}})
+            return None
+
+        world.traffic.meddler = revoke
+        world.apply(
+            instanceId=world.vm(1).id, imageId=world.image(), power={"startAfter": "Always"}
+        )
+        later = world.now + 120.0
+        await world.until("two minutes", lambda: world.now >= later)
+        assert world.replaced(1) == 1
+        assert "StartInstance" not in world.ecs_writes()
+
+    run(told)
+
+
 def test_who_does_not_lead_any_more_sends_nothing() -> None:
     async def told(world: World) -> None:
         (operator,) = world.operators

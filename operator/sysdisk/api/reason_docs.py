@@ -150,6 +150,11 @@ EXPLAINED: Final[dict[Reason, tuple[str, str]]] = {
         "apply it again: a deleted one goes after 15 minutes, or at once with "
         "`sysdisk release NAME`, which alone does not cure it.",
     ),
+    Reason.NOT_UNDERSTOOD: (
+        "The object holds something that this version of the operator does not know: another "
+        "version wrote it, or somebody by hand. Nothing is done.",
+        "Look at the machine; run the version that wrote it, or correct what the message names.",
+    ),
 }
 
 ACCOUNT_EXPLAINED: Final[dict[AccountReason, tuple[str, str]]] = {

@@ -79,6 +79,7 @@ class Reason(StrEnum):
     NOT_CONVERGING = "NotConverging"
     MACHINE_LEFT_STOPPED = "MachineLeftStopped"
     RECORD_NOT_OURS = "RecordNotOurs"
+    NOT_UNDERSTOOD = "NotUnderstood"
 
 
 _DONE: Final = frozenset({Reason.UP_TO_DATE, Reason.DRIFTED, Reason.LOGIN_PENDING})

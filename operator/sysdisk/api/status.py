@@ -388,6 +388,15 @@ class Settled(ApiModel):
         bool | None,
         described("A replacement towards these inputs ended, and the machine still differed."),
     ] = None
+    lost: Annotated[
+        Messages,
+        first(LINES_LIMIT),
+        described(
+            "What the machine had before the replacement and not after it, one line each; told "
+            "until the spec is changed or the disk replaced again.",
+            maxItems=LINES_LIMIT,
+        ),
+    ] = ()
 
 
 class ResolvedFor(ApiModel):

@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 
 from sysdisk.controllers.accounts import Accounts
 from sysdisk.controllers.logins import Login, read_login
-from sysdisk.controllers.recorder import Unreadable, read_subject
+from sysdisk.controllers.recorder import Unreadable, read_subject, stand_in
 from sysdisk.controllers.store import Store
 from sysdisk.core.model import DiskLook, Key, Look, Subject
 from sysdisk.core.world import AccountLook, Claim, Instance, Observed, SecretLook, SecretState
@@ -174,7 +174,8 @@ class Eyes:
         op = subject.status.operation
         after = self._begun if look.fresh or observed.fresh else None
         expect = [d for d in (op.old_disk_id, op.new_disk_id) if d] if op else []
-        kind, named = _DISKS[look.disks], expect if look.disks is DiskLook.KNOWN else ()
+        kind = _DISKS[look.disks]
+        named = [*expect, *look.attached] if look.disks is DiskLook.KNOWN else []
         sight = await region.inventory.look(
             subject.spec.instance_id, begun_after=after, disks=kind, expect=named
         )
@@ -183,6 +184,10 @@ class Eyes:
                 subject.spec.instance_id, begun_after=self._begun, disks=kind, expect=named
             )
         seen = _with(observed, sight, fresh=after is not None)
+        if look.attached and seen.instance is not None:
+            found = [disk for disk_id in look.attached if (disk := sight.disk(disk_id))]
+            there = (d.disk_id for d in found if d.instance_id == subject.spec.instance_id)
+            seen = replace(seen, data_disk_ids=frozenset(there))
         if seen.instance is None:
             return seen
         return replace(seen, claims=await self._claims(subject, seen.instance))
@@ -197,6 +202,10 @@ class Eyes:
             try:
                 rival = read_subject(key, body)
             except Unreadable:
+                if not body["status"].get("operation"):
+                    continue
+                rival = stand_in(key, body)  # nobody knows what it is at: it is not disturbed
+                found.append(Claim(rival.created_at, rival.uid, key.namespace, key.name, True))
                 continue
             under_way = rival.status.operation is not None
             if rival.deleting and not under_way:

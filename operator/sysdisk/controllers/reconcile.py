@@ -21,7 +21,7 @@ from sysdisk.api.status import Operation, SystemDiskSpecStatus
 from sysdisk.controllers.accounts import Accounts
 from sysdisk.controllers.observe import Eyes, with_counts
 from sysdisk.controllers.pace import Pace
-from sysdisk.controllers.recorder import Recorder, Unreadable, read_subject
+from sysdisk.controllers.recorder import Recorder, Unreadable, read_subject, stand_in
 from sysdisk.controllers.stops import STRAY_LOOK, Stops
 from sysdisk.controllers.store import AccountKey, AnyKey, Store
 from sysdisk.controllers.subjects import Subjects
@@ -46,6 +46,7 @@ from sysdisk.core.model import (
     StopInstance,
     Subject,
 )
+from sysdisk.core.not_ours import not_understood
 from sysdisk.core.orders import ORDERS
 from sysdisk.core.outcome import is_news, learn
 from sysdisk.core.stray import stray_stop
@@ -157,10 +158,7 @@ class Reconciler:
         try:
             subject = await self._read(key)
         except Unreadable as exc:
-            log.error(  # noqa: TRY400 - a person is needed; the traceback says nothing
-                "record not understood", extra={"key": str(key), "error": str(exc)}
-            )
-            return self._resync
+            return await self._tell_unreadable(key, exc)
         if subject is None:
             self._forget(key)
             return await self._stops.rest_of(key)
@@ -183,6 +181,18 @@ class Reconciler:
             await self._recorder.read_again(key)
             self._stale.discard(key)
         return self._subjects.get(key)
+
+    async def _tell_unreadable(self, key: Key, exc: Unreadable) -> timedelta | None:
+        """Say in the object that nothing is done about it, and why: a person is needed."""
+        body = self._specs.get(key)
+        if body is None:
+            return None
+        subject, record = stand_in(key, body), (body.get("status") or {}).get("operation") or {}
+        stopped = bool(record.get("stoppedByUs"))
+        decision = not_understood(subject, str(exc), self._clock.now(), stopped=stopped)
+        await self._recorder.tell(subject, decision.status)
+        self._say(subject, decision)
+        return self._resync
 
     def _forget(self, key: Key) -> None:
         for memory in (self._notes, self._said, self._failing, self._counted):
@@ -462,7 +472,9 @@ class Reconciler:
     ) -> Answer:
         if not self._may_act():
             return NotSent("this process is not the leader any more")
-        if not isinstance(decision.action, StartInstance) and not await eyes.still_granted(subject):
+        op = subject.status.operation
+        owed = isinstance(decision.action, StartInstance) and op is not None and op.stopped_by_us
+        if not owed and not await eyes.still_granted(subject):
             return NotSent("what the EcsAccount grants has changed, or cannot be read")
         match decision.action:
             case CreateSnapshot() as ask:

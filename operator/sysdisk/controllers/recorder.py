@@ -74,6 +74,26 @@ def _parse(part: str, kind: type[T], data: Any) -> T:
         raise Unreadable(part, f"{part}.{path}: {first['msg']}") from None
 
 
+def stand_in(key: Key, body: Slim) -> Subject:
+    """Return `body`, which does not parse, as far as it takes to tell of it: its instance, and
+    the conditions it has."""
+    metadata = body["metadata"]
+    spec, status = body.get("spec") or {}, body.get("status") or {}
+    try:
+        before = SystemDiskSpecStatus.from_api({"conditions": status.get("conditions", [])})
+    except pydantic.ValidationError:
+        before = SystemDiskSpecStatus()
+    return Subject(
+        key=key,
+        uid=metadata.get("uid", ""),
+        resource_version=metadata.get("resourceVersion", ""),
+        generation=metadata.get("generation", 0),
+        created_at=parse_time(metadata["creationTimestamp"]),
+        spec=SystemDiskSpecSpec.model_construct(instance_id=str(spec.get("instanceId", ""))),
+        status=before,
+    )
+
+
 class Recorder:
     """Writes for one kind of object, and keeps the store in step with the answers."""
 
@@ -105,7 +125,21 @@ class Recorder:
             return subject.resource_version
         if status.operation is None and subject.status.operation is None:
             self._keep_calm(subject.key)
-        patch = merge_patch(self._stored(subject), status.to_api())
+        return await self._patch(subject, merge_patch(self._stored(subject), status.to_api()))
+
+    async def tell(self, subject: Subject, status: SystemDiskSpecStatus) -> None:
+        """Write what `status` tells, and leave all else of what is stored as it is.
+
+        For an object that is not understood (`stand_in`). Raises Conflict.
+        """
+        if status.conditions == subject.status.conditions:
+            return
+        self._keep_calm(subject.key)
+        told, stored = status.to_api(), self._stored(subject)
+        shown = ("conditions", "phase", "observedGeneration")
+        await self._patch(subject, {n: told[n] for n in shown if told.get(n) != stored.get(n)})
+
+    async def _patch(self, subject: Subject, patch: dict[str, Any]) -> str:
         with self._specs.own_write(subject.key, self._news) as remember:
             body = await self._kube.patch_status(
                 SPECS,

@@ -18,6 +18,8 @@ class Failure:
     request_id: str = ""
     advice: str = ""
     throttled: bool = False
+    known: bool = True
+    """The code is on a list, so that its class is no guess."""
 
     def text(self) -> str:
         """One line: code, message and request ID, for logs and conditions."""

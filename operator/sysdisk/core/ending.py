@@ -54,12 +54,13 @@ def close(
 ) -> Decision:
     """Return the decision that records the end of `op` and then takes the finalizer off."""
     instance = observed.instance if observed else None
-    if observed is not None and instance is not None and observed.system_disks is None:
-        return Decision(
-            Look(fresh=True, disks=DiskLook.KNOWN), subject.status, Reason.FINISHING, timedelta(0)
-        )
+    if observed is not None and instance is not None and _unseen(op, observed):
+        data = op.data_disk_ids if op.new_disk_id else ()
+        asked = Look(fresh=True, disks=DiskLook.KNOWN, attached=data)
+        return Decision(asked, subject.status, Reason.FINISHING, timedelta(0))
+    lost = _lost(op, observed) if op.new_disk_id else ()
     differs = _differences(op, observed) if op.new_disk_id else ()
-    word = result or _result(op, differs)
+    word = result or _result(op, (*differs, *lost))
     status = subject.status
     op = op.replace(last_error=_cause(status, op))
     if observed is not None and instance is not None:
@@ -67,11 +68,17 @@ def close(
     status = status.replace(
         operation=None,
         plan=_plan_after(subject, op, word, now),
-        history=(*status.history, _entry(op, word, differs, now)),
+        history=(*status.history, _entry(op, word, (*differs, *lost), now)),
     )
     if op.new_disk_id:
-        status = _settle(subject, status, op, bool(differs), now)
-    return _speak(subject, status, op, word, differs, observed, now)
+        status = _settle(subject, status, op, differs, lost, now)
+    return _speak(subject, status, op, word, (*differs, *lost), observed, now)
+
+
+def _unseen(op: Operation, observed: Observed) -> bool:
+    """Whether the end cannot be told yet: the disks that it is about were not looked at."""
+    data = op.new_disk_id is not None and bool(op.data_disk_ids)
+    return observed.system_disks is None or (data and observed.data_disk_ids is None)
 
 
 def with_cause(
@@ -103,7 +110,7 @@ def _result(op: Operation, differs: tuple[str, ...]) -> str:
 
 
 def _differences(op: Operation, observed: Observed | None) -> tuple[str, ...]:
-    """Return in what the machine is not as planned: told, never a reason to hold it back."""
+    """Return in what the new disk is not as planned: told, never a reason to hold it back."""
     if observed is None or observed.instance is None:
         return ()
     found: list[str] = []
@@ -112,17 +119,25 @@ def _differences(op: Operation, observed: Observed | None) -> tuple[str, ...]:
         found.append(f"image {instance.image_id} instead of {inputs.image_id}")
     if disk is not None and inputs.size and disk.size != inputs.size:
         found.append(f"size {disk.size} GiB instead of {inputs.size} GiB")
-    if inputs.key_pair_name and instance.key_pair_name != inputs.key_pair_name:
-        found.append(
-            f"key pair {instance.key_pair_name or 'none'} instead of {inputs.key_pair_name}"
-        )
     if disk is not None and disk.disk_id != op.new_disk_id:
         found.append(f"disk {disk.disk_id} instead of {op.new_disk_id}")
-    if observed.data_disk_ids is not None:
-        lost = set(op.data_disk_ids) - observed.data_disk_ids
-        found.extend(f"data disk {disk_id} is not attached any more" for disk_id in sorted(lost))
-    gone = [address for address in op.addresses if address not in instance.addresses]
-    found.extend(f"IP address {address} is gone" for address in gone)
+    return tuple(found)
+
+
+def _lost(op: Operation, observed: Observed | None) -> tuple[str, ...]:
+    """Return what the machine had before, or was to have, and has not now, beside its disk."""
+    if observed is None or observed.instance is None:
+        return ()
+    found: list[str] = []
+    instance, pair = observed.instance, op.inputs.key_pair_name
+    if pair and instance.key_pair_name != pair:
+        found.append(f"key pair {instance.key_pair_name or 'none'} instead of {pair}")
+    gone = sorted(set(op.data_disk_ids) - (observed.data_disk_ids or frozenset()))
+    found.extend(f"data disk {disk_id} is not attached any more" for disk_id in gone)
+    lost = [address for address in op.addresses if address not in instance.addresses]
+    found.extend(f"IP address {address} is gone" for address in lost)
+    if (policy := op.auto_snapshot_policy_id) is not None:
+        found.append(f"automatic snapshot policy {policy} is not on disk {op.new_disk_id}")
     return tuple(found)
 
 
@@ -176,13 +191,19 @@ def _plan_after(subject: Subject, op: Operation, word: str, now: datetime) -> Pl
 
 
 def _settle(
-    subject: Subject, status: SystemDiskSpecStatus, op: Operation, differs: bool, now: datetime
+    subject: Subject,
+    status: SystemDiskSpecStatus,
+    op: Operation,
+    differs: tuple[str, ...],
+    lost: tuple[str, ...],
+    now: datetime,
 ) -> SystemDiskSpecStatus:
     settled = Settled(
         inputs=op.inputs.hash,
         at=now,
         login=login_hash(frozen_login(op.inputs)),
-        differs=differs or None,
+        differs=bool(differs) or None,
+        lost=lost,
     )
     return status.replace(settled=settled, triggers=with_trigger(subject, op.inputs.trigger))
 
@@ -199,9 +220,12 @@ def _speak(
     """Return the closing decision in the words of what is so afterwards."""
     from sysdisk.core.rest import at_rest  # the two halves of `decide` know each other
 
-    closed = replace(subject, status=status, has_finalizer=False)
+    known = status.replace(observed_generation=subject.generation)
+    closed = replace(subject, status=known, has_finalizer=False)
     told = _event(op, word, differs)
     if observed is not None and observed.instance is not None and not subject.deleting:
+        if op.new_disk_id is not None:  # of the data disks, those alone were looked at that it had
+            observed = replace(observed, data_disk_ids=None)
         after = at_rest(closed, observed, now)
         if isinstance(after.action, Nothing):
             return Decision(
@@ -236,11 +260,7 @@ def _event(op: Operation, word: str, differs: tuple[str, ...]) -> Event:
     if op.snapshot_id is not None:
         text += f" It is saved as snapshot {op.snapshot_id}."
     if differs:
-        return Event("ReplacedWithDifferences", f"{text} But: {'; '.join(differs)}.", warning=True)
-    if op.last_error is not None:
-        return Event(
-            "AutoSnapshotPolicyNotRestored",
-            f"{text} Its automatic snapshot policy could not be put back: {op.last_error.code}.",
-            warning=True,
-        )
+        error = f" Last answer of ECS: {words.answer(op.last_error)}." if op.last_error else ""
+        told = f"{text} But: {'; '.join(differs)}.{error}"
+        return Event("ReplacedWithDifferences", told, warning=True)
     return Event("Replaced", text)

@@ -75,6 +75,8 @@ class Look:
 
     fresh: bool = False
     disks: DiskLook = DiskLook.NONE
+    attached: tuple[str, ...] = ()
+    """Which of these disks are attached to the instance, beside what `disks` asks for."""
     image: str | None = None
     family: str | None = None
     key_pair: str | None = None

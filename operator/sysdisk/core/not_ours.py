@@ -1,4 +1,4 @@
-"""A record that is not believed: whoever wrote it, nothing is done on its word (I9).
+"""A record that is not believed, or not understood: nothing is done on its word (I9).
 
 Plan ID and token of `status.operation` do not follow from the rest of it. The machine is looked at,
 so that the message can tell its state, and left as it is: also when the object is deleted.
@@ -44,6 +44,34 @@ def not_ours(subject: Subject, op: Operation, observed: Observed, now: datetime)
     )
 
 
+def not_understood(subject: Subject, what: str, now: datetime, *, stopped: bool) -> Decision:
+    """Return the decision that does nothing about an object of which `what` is not understood.
+
+    `stopped`: its record may be of an operation that stopped the machine.
+    """
+    machine = f"Look at instance {subject.spec.instance_id}."
+    return verdict(
+        subject,
+        subject.status,
+        Reason.NOT_UNDERSTOOD,
+        f"{what}: another version of the operator wrote it, or somebody by hand. Nothing is done "
+        "about this object, and nothing is stopped, replaced or started. "
+        f"{_left_stopped(machine) if stopped else machine} Run the version that wrote it; or "
+        "correct it: an admin who may write status can take a record out with `kubectl patch sds "
+        f"{subject.key.name} -n {subject.key.namespace} --subresource=status --type=merge -p "
+        '\'{"status":{"operation":null}}\'`.',
+        now,
+        look_again=RESYNC,
+    )
+
+
+def _left_stopped(state: str) -> str:
+    return (
+        f"{state} THE RECORD SAYS THAT THE OPERATION STOPPED THIS MACHINE: NOBODY STARTS IT AGAIN "
+        "UNLESS YOU DO (ECS console, or StartInstance)."
+    )
+
+
 def _may_look(observed: Observed) -> bool:
     account = observed.account
     return account is not None and account.state is AccountState.OK and not observed.failure
@@ -63,10 +91,7 @@ def _machine(subject: Subject, op: Operation, observed: Observed) -> str:
     state = f"Instance {machine} is {seen.status}." if seen else f"Look at instance {machine}."
     if not op.stopped_by_us or (seen is not None and seen.power is Power.RUNNING):
         return state
-    return (
-        f"{state} THE RECORD SAYS THAT THE OPERATION STOPPED THIS MACHINE: NOBODY STARTS IT AGAIN "
-        "UNLESS YOU DO (ECS console, or StartInstance)."
-    )
+    return _left_stopped(state)
 
 
 def _seen(observed: Observed) -> Instance | None:

@@ -38,6 +38,7 @@ from sysdisk.core.not_ours import not_ours
 from sysdisk.core.outcome import TOKEN_MISMATCH, accepted, enter, next_attempt
 from sysdisk.core.second_look import second_look
 from sysdisk.core.under_way import (
+    TOKEN_LIFE,
     Pass,
     accept_by,
     ask,
@@ -51,9 +52,6 @@ from sysdisk.core.under_way import (
 from sysdisk.core.verdict import verdict
 from sysdisk.core.world import FORBIDDING_LOCKS, Disk, Observed, Power, SecretState
 
-TOKEN_LIFE: Final = timedelta(hours=1)
-"""An intent older than this is not sent again: ECS may have forgotten its token (unverified)."""
-
 WATCH: Final = timedelta(minutes=15)
 """How long an unlocked old disk is watched before a lost request counts as never done."""
 
@@ -64,6 +62,9 @@ STOP_SETTLES: Final = timedelta(seconds=60)
 STOP_AGAIN: Final = timedelta(seconds=30)
 LOST_START: Final = timedelta(seconds=5)
 START_OVERDUE: Final = timedelta(minutes=10)
+POLICY_PATIENCE: Final = timedelta(minutes=15)
+"""How long the automatic snapshot policy is tried to be put back, before a person is told."""
+
 GONE_FOR: Final = timedelta(minutes=15)
 UNREACHABLE_FOR: Final = timedelta(minutes=1)
 UNREACHABLE_LOOK: Final = timedelta(seconds=30)
@@ -314,7 +315,8 @@ def _find_out(p: Pass, disk: Disk | None) -> Decision:
         if _secret_unchanged(p):
             return _send_replace(p, backoff(op.tries))
     if not quiet:
-        return _wait_unknown(p.with_op(op.replace(unlocked_since=None)))
+        p = p.with_op(op.replace(unlocked_since=None))
+        return _held_by_lock(p) or _wait_unknown(p)
     since = op.unlocked_since or p.now
     p = p.with_op(op.replace(unlocked_since=since))
     if p.now < max(since, op.last_try_at or since) + WATCH:
@@ -353,9 +355,13 @@ def _wait_unknown(p: Pass) -> Decision:
         Reason.OUTCOME_UNKNOWN,
         f"ReplaceSystemDisk was sent for plan {p.op.plan_id} and its outcome is not known yet. "
         f"Disk and locks of {p.id} are watched; nothing else is tried until it is."
-        f"{error_text(p.op)}",
+        f"{_locked_text(p)}{error_text(p.op)}",
         look_again=timedelta(seconds=5),
     )
+
+
+def _locked_text(p: Pass) -> str:
+    return f" ECS has locked it ({words.locks(p.instance.locks)})." if p.instance.locks else ""
 
 
 def _ask_to_replace(p: Pass, disk: Disk | None) -> Decision:
@@ -418,9 +424,8 @@ def _verify(p: Pass) -> Decision:
     if p.observed.system_disks is None:
         return ask(p.subject, Look(fresh=True, disks=DiskLook.KNOWN))
     overdue = p.now >= op.step_at + VERIFY_OVERDUE
-    forbidding = sorted(k.reason for k in p.instance.locks if k.reason.lower() in FORBIDDING_LOCKS)
-    if forbidding:
-        return _held_by_lock(p, ", ".join(forbidding))
+    if held := _held_by_lock(p):
+        return held
     in_place = disk is not None and disk.status == "In_use"
     if in_place and disk is not None and disk.disk_id != op.old_disk_id:
         # A third disk was put in by hand; the one that ECS accepted is still to come.
@@ -446,7 +451,15 @@ def _verify(p: Pass) -> Decision:
     return p.say(Reason.VERIFYING, text)
 
 
-def _held_by_lock(p: Pass, named: str) -> Decision:
+def _held_by_lock(p: Pass) -> Decision | None:
+    """Return that a lock which is not the replacement's own holds the machine; None: there is none.
+
+    Nothing is sent before it is resolved, and a person hears of it.
+    """
+    forbidding = sorted(k.reason for k in p.instance.locks if k.reason.lower() in FORBIDDING_LOCKS)
+    if not forbidding:
+        return None
+    named = ", ".join(forbidding)
     left = "The machine is stopped and cannot be started" if p.op.stopped_by_us else "It is held"
     return p.say(
         Reason.MACHINE_LEFT_STOPPED if p.op.stopped_by_us else Reason.OPERATION_LOCKED,
@@ -472,11 +485,10 @@ def _start(p: Pass) -> Decision:
     may = op.stopped_by_us or granted(p)
     if not (may and _wants_start(op)) or power is Power.RUNNING:
         return _finish(p.with_op(enter(op, Step.FINISH, p.now)))
-    forbidding = sorted(k.reason for k in p.instance.locks if k.reason.lower() in FORBIDDING_LOCKS)
-    if forbidding and power is Power.STOPPED:
-        return _held_by_lock(p, ", ".join(forbidding))
     if power is not Power.STOPPED:
         return p.say(_start_reason(p), _start_text(p))
+    if held := _held_by_lock(p):
+        return held
     if op.last_try_at is not None:
         due = op.last_try_at + _start_pause(op)
         if p.now < due:
@@ -532,7 +544,7 @@ def _start_text(p: Pass) -> str:
 def _finish(p: Pass) -> Decision:
     op = p.op
     policy, new = op.auto_snapshot_policy_id, op.new_disk_id
-    if policy is None or new is None or not granted(p):
+    if policy is None or new is None or _policy_given_up(p):
         return close(p.subject, op, p.observed, p.now)
     if op.last_try_at is not None:
         due = op.last_try_at + backoff(op.tries)
@@ -541,6 +553,13 @@ def _finish(p: Pass) -> Decision:
     sent = op.replace(tries=op.tries + 1, last_try_at=p.now)
     restore = ApplyAutoSnapshotPolicy(new, policy)
     return p.send(sent, restore, Reason.FINISHING, _finish_text(op))
+
+
+def _policy_given_up(p: Pass) -> bool:
+    """Whether the policy stays off the new disk: a person is told, the machine runs already."""
+    op, error = p.op, p.op.last_error
+    final = op.outcome is Outcome.REFUSED and error is not None and error.class_ is ErrorClass.USER
+    return final or not granted(p) or p.now >= op.step_at + POLICY_PATIENCE
 
 
 def _finish_text(op: Operation) -> str:

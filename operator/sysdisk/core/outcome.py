@@ -2,7 +2,8 @@
 
 Pure, like `decide`, and as important: whether a request is known to have had no effect is decided
 here and nowhere else (I1, I9). Nothing but an answer to *this token* about *this disk* settles an
-outcome that was unknown before: a gateway that refuses a retry says nothing about the first try.
+outcome that was unknown before: a gateway that refuses a retry says nothing about the first try,
+nor does a code that is on no list.
 """
 
 from __future__ import annotations
@@ -48,9 +49,6 @@ earlier one with the same token."""
 ON_ITS_WAY: Final = timedelta(seconds=30)
 """For so long a request that nobody answered may still arrive: a refusal of the next one, by then,
 does not call it back (found by exploration)."""
-
-POLICY_TRIES: Final = 3
-"""How often the automatic snapshot policy is tried to be put back, before a person is told."""
 
 ENDING_REFUSED: Final = "Refused"
 ENDING_BACKUP_FAILED: Final = "BackupFailed"
@@ -188,10 +186,8 @@ def _start(op: Operation, answer: Answer) -> Operation:
 def _policy(op: Operation, answer: Answer) -> Operation:
     if isinstance(answer, Accepted):
         return op.replace(auto_snapshot_policy_id=None, last_error=None)
-    final = isinstance(answer, Refused) and answer.failure.error_class is ErrorClass.USER
-    if final or op.tries >= POLICY_TRIES:
-        return op.replace(auto_snapshot_policy_id=None)
-    return op
+    refused = isinstance(answer, Refused)
+    return op.replace(outcome=Outcome.REFUSED if refused else Outcome.UNKNOWN)
 
 
 def _replace(
@@ -210,6 +206,7 @@ def _replace(
         return op.replace(outcome=Outcome.UNKNOWN)
     if doubt and (
         failure.error_class is not ErrorClass.USER
+        or not failure.known
         or failure.code.startswith(_AT_THE_GATE)
         or now < (before.last_try_at or now) + ON_ITS_WAY
     ):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from sysdisk.api.conditions import Kind
+from sysdisk.api.conditions import Extra, Kind
 from sysdisk.api.meta import ANNOTATION_RETRY
 from sysdisk.api.reasons import Reason, reason_of
 from sysdisk.api.spec import DriftPolicy
@@ -265,12 +265,26 @@ def _right(
 ) -> Decision:
     was = status.settled
     login = was.login if was is not None and was.login else login_hash(subject.spec.login)
-    settled = Settled(inputs=target, at=now, login=login)
+    edited = subject.status.observed_generation != subject.generation
+    lost = was.lost if was is not None and was.inputs == target and not edited else ()
+    settled = Settled(inputs=target, at=now, login=login, lost=lost)
     if was is not None and was.replace(at=now) == settled:
         settled = was
     status = status.replace(settled=settled, plan=None)
     reason, message = _right_words(subject, status, observed, instance)
-    return verdict(subject, status, reason, message, now)
+    return verdict(subject, status, reason, message, now, extras=_lost_extras(subject, status))
+
+
+def _lost(subject: Subject, status: SystemDiskSpecStatus) -> tuple[str, ...]:
+    """Return what the last replacement left the machine without, where drift is told at all."""
+    told = subject.spec.drift_policy is not DriftPolicy.IGNORE
+    return status.settled.lost if status.settled is not None and told else ()
+
+
+def _lost_extras(subject: Subject, status: SystemDiskSpecStatus) -> tuple[Extra, ...]:
+    lost = "; ".join(_lost(subject, status))
+    text = f"Since the disk was replaced: {lost}."
+    return (Extra(Kind.DRIFTED, True, "AfterReplacement", text),) if lost else ()
 
 
 def _right_words(
@@ -287,6 +301,11 @@ def _right_words(
         text += (
             f" ECS has locked the instance ({locks(instance.locks)}); nothing can be replaced "
             "until it is lifted."
+        )
+    if lost := _lost(subject, status):
+        return Reason.DRIFTED, (
+            f"{text} But since it was replaced: {'; '.join(lost)}. Put that right by hand; this is "
+            "told until the spec is changed or the disk is replaced again."
         )
     if _login_pending(subject, status, instance):
         return Reason.LOGIN_PENDING, (

@@ -21,6 +21,9 @@ from sysdisk.core.world import Instance, Observed
 SKEW: Final = timedelta(minutes=1)
 """So far two clocks may be apart without anybody's fault."""
 
+TOKEN_LIFE: Final = timedelta(hours=1)
+"""An intent older than this is not sent again: ECS may have forgotten its token (unverified)."""
+
 TURN_LOOK: Final = timedelta(seconds=15)
 """The longest time between two looks of an operation whose next write waits for its turn."""
 
@@ -176,6 +179,8 @@ def by_this_clock(op: Operation, now: datetime) -> Operation:
         changes["last_try_at"] = None
     if op.unlocked_since is not None and op.unlocked_since > limit:
         changes["unlocked_since"] = None
+    if op.first_try_at is not None and op.first_try_at > limit:
+        changes["first_try_at"] = now - TOKEN_LIFE  # of unknown age: ECS may have forgotten it
     if op.give_back_by is not None and op.give_back_by > deadline:
         changes["give_back_by"] = accept_by(op.inputs, op.window_ends_at, now)
     return op.replace(**changes) if changes else op

@@ -5,6 +5,8 @@ Texts here are ours, or ECS's Message after scrubbing; none holds a parameter's 
 
 from __future__ import annotations
 
+from http import HTTPStatus
+
 from sysdisk.core.answers import ErrorClass, Failure
 from sysdisk.ecs.catalog import classify
 from sysdisk.ecs.errors import CredentialsError, EcsError, NoAnswer, Refusal, Throttled, TooLate
@@ -22,7 +24,8 @@ def refusal(
 ) -> EcsError:
     """Return the error for an answer of ECS with an error code, classified by the catalogue.
 
-    A 5xx is `NoAnswer`, its code kept: the server failed, and the call may have had its effect.
+    A 5xx is `NoAnswer`, its code kept: the server failed, and the call may have had its effect. So
+    is a 408, which a gateway answers when it has waited for long enough.
     `retry_after` is in seconds, where ECS named a time.
     """
     entry = classify(code, http, message)
@@ -35,10 +38,12 @@ def refusal(
         request_id=request_id,
         advice=entry.advice,
         throttled=throttled,
+        known=entry.known,
     )
     if throttled:
         return Throttled(failure, retry_after)
-    return NoAnswer(failure) if http >= 500 else Refusal(failure)
+    unsure = http >= HTTPStatus.INTERNAL_SERVER_ERROR or http == HTTPStatus.REQUEST_TIMEOUT
+    return NoAnswer(failure) if unsure else Refusal(failure)
 
 
 def no_answer(action: str) -> NoAnswer:

@@ -204,4 +204,4 @@ def test_a_machine_that_keeps_its_disk_keeps_its_policy_too() -> None:
 
 def test_an_operation_looks_at_the_disks_before_it_ends() -> None:
     decision = decide(under_way(Step.START), replaced("Running", system_disks=None), at(5))
-    assert decision.action == Look(fresh=True, disks=DiskLook.KNOWN)
+    assert decision.action == Look(fresh=True, disks=DiskLook.KNOWN, attached=("d-data",))

@@ -28,6 +28,7 @@ from tests.support.builders import (
 )
 
 from sysdisk.api.meta import ANNOTATION_PROTECT, ANNOTATION_SUSPEND
+from sysdisk.api.reasons import Standing, standing
 from sysdisk.api.status import Outcome, Step
 from sysdisk.core.decide import decide
 from sysdisk.core.model import (
@@ -39,6 +40,7 @@ from sysdisk.core.model import (
     StopInstance,
     Subject,
 )
+from sysdisk.core.not_ours import not_understood
 from sysdisk.core.world import Grant, Observed
 
 # -- what stands in the way of any step --------------------------------------------------------
@@ -120,6 +122,17 @@ def test_a_record_that_is_not_ours_tells_the_machines_state_and_the_way_out(
 def test_a_record_that_says_nothing_of_a_stop_blames_nobody() -> None:
     message = ready(decide(not_ours(stopped_by_us=False), seen("Stopped"), at(1)))[2]
     assert "Instance i-1 is Stopped. To go on" in message
+
+
+@pytest.mark.parametrize("stopped", [True, False])
+def test_what_is_not_understood_is_told_and_nothing_is_done(stopped: bool) -> None:
+    decision = not_understood(under_way(), "status.operation.step: odd", NOW, stopped=stopped)
+    assert (decision.action, standing(decision.reason)) == (Nothing(), Standing.STUCK)
+    said = ready(decision)[2]
+    assert said.startswith("status.operation.step: odd: another version")
+    assert VM in said
+    assert ("NOBODY STARTS IT AGAIN" in said) is stopped
+    assert "kubectl patch sds web-1 -n shop --subresource=status" in said
 
 
 def test_the_machine_of_a_record_that_is_not_ours_is_looked_at() -> None:
@@ -315,12 +328,6 @@ AHEAD: dict[str, Any] = {"step_at": at(hours=5), "last_try_at": at(hours=5), "tr
     [
         (Step.STOP, AHEAD, seen(), StopInstance),
         (Step.REPLACE, {**AHEAD, "outcome": Outcome.REFUSED}, seen("Stopped"), ReplaceSystemDisk),
-        (
-            Step.REPLACE,
-            {**AHEAD, "outcome": Outcome.UNKNOWN, "first_try_at": at(hours=5)},
-            seen("Stopped"),
-            ReplaceSystemDisk,
-        ),
         (Step.START, {**AHEAD, "outcome": Outcome.ACCEPTED}, replaced(), StartInstance),
     ],
 )
@@ -330,6 +337,15 @@ def test_nothing_waits_for_a_clock_that_was_set_back_to_catch_up(
     decision = decide(under_way(step, **fields), world, at(5))
     assert isinstance(decision.action, action)
     assert operation(decision).last_try_at == at(5)
+
+
+def test_a_token_of_unknown_age_is_not_sent_again_and_the_disk_is_watched() -> None:
+    ahead = {**AHEAD, "outcome": Outcome.UNKNOWN, "first_try_at": at(hours=5)}
+    begun = under_way(Step.REPLACE, **ahead)
+    waiting = decide(begun, seen("Stopped"), at(5))
+    assert (waiting.action, waiting.reason) == (Nothing(), R.OUTCOME_UNKNOWN)
+    back = decide(after(begun, waiting), seen("Stopped"), at(minutes=16))
+    assert isinstance(back.action, StartInstance)
 
 
 def test_the_deadline_for_giving_back_is_never_further_away_than_it_was_set() -> None:

@@ -124,6 +124,25 @@ def test_a_lost_request_waits_its_full_pause_for_its_outcome_is_what_the_machine
     assert decision.look_again == timedelta(seconds=299)
 
 
+@pytest.mark.parametrize(
+    ("stopped", "reason"),
+    [(True, R.MACHINE_LEFT_STOPPED), (False, R.OPERATION_LOCKED)],
+)
+def test_a_lock_that_is_not_the_replacements_is_told_while_its_outcome_is_unknown(
+    stopped: bool, reason: Reason
+) -> None:
+    begun = under_way(Step.REPLACE, **{**QUIET, "stopped_by_us": stopped})
+    decision = decide(begun, seen("Stopped", locks=SECURITY), at(700))
+    assert (decision.action, decision.reason) == (Nothing(), reason)
+    assert "security" in ready(decision)[2]
+    assert operation(decision).unlocked_since is None
+
+
+def test_any_lock_is_named_while_the_outcome_is_unknown() -> None:
+    decision = decide(under_way(Step.REPLACE, **QUIET), seen("Stopped", locks=LOCKED), at(700))
+    assert "ECS has locked it (" in ready(decision)[2]
+
+
 def test_an_unlocked_old_disk_counts_as_untouched_after_a_quarter_of_an_hour() -> None:
     begun = under_way(Step.REPLACE, **{**QUIET, "last_error": MISMATCH, "give_back_by": None})
     token = operation(begun).client_token
