@@ -205,6 +205,30 @@ def test_failures_in_a_row_pull_the_brake_and_a_success_counts_them_anew() -> No
     run(told)
 
 
+def test_a_failure_is_counted_though_the_account_could_not_be_written_when_it_ended() -> None:
+    async def told(world: World) -> None:
+        down = True
+
+        def refuse(call: Call, side: Side) -> Blow | None:
+            hit = call.verb == "patch_status ecsaccounts" and side == "before"
+            ended = bool(world.status(NAMES[1]).get("history"))
+            return (
+                Blow(Kind.REFUSED, code="ServiceUnavailable", http=503)
+                if hit and ended and down
+                else None
+            )
+
+        world.traffic.meddler = refuse
+        _unpaid(world, 1)
+        _apply(world, 1)
+        await _told(world, 1, "PlanSpent")
+        assert _failures(world) == 0
+        down = False
+        await world.until("counted", lambda: _failures(world) == 1)
+
+    run(told)
+
+
 def test_a_limit_that_is_raised_lets_the_brake_go() -> None:
     async def told(world: World) -> None:
         _limit(world, stopAfterFailures=1)

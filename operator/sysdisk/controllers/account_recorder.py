@@ -6,6 +6,7 @@ again here, where what is written depends on the account alone.
 
 from __future__ import annotations
 
+from collections import defaultdict, deque
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Final
@@ -30,6 +31,9 @@ from sysdisk.kube.resources import ACCOUNTS
 
 WRITE_TRIES: Final = 5
 
+Change = Callable[[EcsAccountStatus, datetime], EcsAccountStatus]
+"""From the status of an account, at a time, to the one to write."""
+
 
 class AccountRecorder:
     """Writes on EcsAccounts, and keeps the store in step with the answers."""
@@ -41,6 +45,7 @@ class AccountRecorder:
         self._store = store
         self._records = records
         self._clock = clock
+        self._uncounted: defaultdict[str, deque[Change]] = defaultdict(deque)
 
     async def patch(self, record: AccountRecord, after: EcsAccountStatus) -> None:
         """Write `after` over the status of `record` if it differs. Raises KubeError."""
@@ -58,9 +63,7 @@ class AccountRecorder:
         )
         self._store.remember(answer)
 
-    async def change(
-        self, name: str, change: Callable[[EcsAccountStatus, datetime], EcsAccountStatus]
-    ) -> None:
+    async def change(self, name: str, change: Change) -> None:
         """Write `change` of the status as it is now. Raises KubeError."""
 
         async def write(record: AccountRecord) -> None:
@@ -89,11 +92,26 @@ class AccountRecorder:
         return may
 
     async def count_result(self, name: str, result: str, replaced: bool) -> None:
-        """Count the end of an operation for the brake: failures in a row, a success ends them."""
+        """Count the end of an operation for the brake: failures in a row, a success ends them.
+
+        Raises KubeError: then it is still to be counted, by `catch_up`.
+        """
         if result in FAILED_RESULTS:
-            await self.change(name, one_more_failure)
+            self._uncounted[name].append(one_more_failure)
         elif replaced:
-            await self.change(name, no_failures)
+            self._uncounted[name].append(no_failures)
+        await self.catch_up(name)
+
+    async def catch_up(self, name: str) -> None:
+        """Count the ends that are still to be counted, in their order. Raises KubeError."""
+        results = self._uncounted.pop(name, deque())
+        try:
+            while results:
+                await self.change(name, results[0])
+                results.popleft()
+        finally:
+            if results:
+                self._uncounted[name].extendleft(reversed(results))
 
     async def resume(self, name: str) -> bool:
         """Count failures anew where a person ordered it; then take the order off.

@@ -308,6 +308,7 @@ class Accounts:
         """Check the account, write its status, hold or drop its finalizer. None: it is gone."""
         begun = self._clock.monotonic()
         account = await self._open(name)
+        await self.recorder.catch_up(name)
         record = self._records.get(name)
         if account is None or record is None:
             return None

@@ -55,7 +55,7 @@ from sysdisk.core.world import Observed, Power
 from sysdisk.ecs.account import RegionClient
 from sysdisk.ecs.clock import Clock
 from sysdisk.ecs.scrub import Scrubber
-from sysdisk.kube.errors import Conflict, NotThere
+from sysdisk.kube.errors import Conflict, KubeError, NotThere
 from sysdisk.kube.port import Kube
 
 log = logging.getLogger(__name__)
@@ -407,8 +407,8 @@ class Reconciler:
             await self._accounts.recorder.count_result(
                 ended.account, entry.result, entry.new_disk_id is not None
             )
-        except Conflict:
-            log.warning("result not counted", extra={"account": ended.account})
+        except KubeError:
+            log.warning("result not counted yet", extra={"account": ended.account})
 
     # -- writes to ECS ------------------------------------------------------------------------
 
