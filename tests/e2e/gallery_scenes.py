@@ -359,7 +359,10 @@ SCENES: Final[tuple[tuple[str, Callable[[World], Awaitable[Shown]]], ...]] = (
         "everything wrong at once",
         spec("PreflightFailed", "with-data", size=30, login={"keyPairName": "nobody"}),
     ),
-    ("advanced parameters without leave", spec("PreflightFailed", advanced={"platform": "Aliyun"})),
+    (
+        "advanced parameters without leave",
+        spec("PreflightFailed", advanced={"arns": [{"roleType": "service"}]}),
+    ),
     ("refused after the stop", machine("PlanSpent", unpaid_order="order")),
     ("the machine does not stop for long", slow_stop),
     ("the stop timed out", stop_timed_out),

@@ -60,6 +60,11 @@ def _change(name: str, before: Json, after: Json, field: str, message: str) -> W
     return WrongManifest(name, spec_manifest(after), field, message, before=spec_manifest(before))
 
 
+def _selecting(name: str, selector: Json, field: str, message: str) -> WrongManifest:
+    path = f"spec.allowedNamespaces.selector.{field}"
+    return _account(name, {"allowedNamespaces": {"selector": selector}}, path, message)
+
+
 def _window(**fields: Any) -> Json:
     window = {"schedule": "0 2 * * 6", "duration": "4h", **fields}
     return {"maintenanceWindows": [{k: v for k, v in window.items() if v is not None}]}
@@ -69,6 +74,10 @@ _ID = "holds no spaces and no control characters"
 _LABEL = "must be a DNS label"
 _NAME = "must be a DNS name"
 _ARN = "must be an ARN"
+_LABEL_KEY = "must be the key of a label, such as team or example.com/team"
+_LABEL_VALUE = "must be the value of a label"
+_BY_DISK = {"diskId": "d-1", "platform": "Ubuntu", "architecture": "x86_64"}
+_ASSUMED = {"roleArn": "acs:ram::1:role/x"}
 _REGION_ID = "must be a region ID"
 _ONE_IMAGE = "set exactly one of imageId and imageFamily"
 _ONE_LOGIN = "set at most one of passwordSecretRef, passwordInherit and keyPairName"
@@ -146,6 +155,42 @@ WRONG_SPECS: tuple[WrongManifest, ...] = (
         "advanced.encryptAlgorithm needs encryption.enabled: true",
     ),
     _spec(
+        "disk without platform",
+        {"imageId": None, "advanced": {"diskId": "d-1", "architecture": "x86_64"}},
+        "spec.advanced.diskId",
+        "advanced.diskId needs advanced.platform and advanced.architecture",
+    ),
+    _spec(
+        "disk without architecture",
+        {"imageId": None, "advanced": {"diskId": "d-1", "platform": "Ubuntu"}},
+        "spec.advanced.diskId",
+        "advanced.diskId needs advanced.platform and advanced.architecture",
+    ),
+    _spec(
+        "disk of an unknown architecture",
+        {"imageId": None, "advanced": {**_BY_DISK, "architecture": "amd64"}},
+        "spec.advanced.architecture",
+        "advanced.architecture must be one of i386, x86_64, arm64",
+    ),
+    _spec(
+        "platform without disk",
+        {"advanced": {"platform": "Ubuntu"}},
+        "spec.advanced.platform",
+        "advanced.platform goes with advanced.diskId",
+    ),
+    _spec(
+        "architecture without disk",
+        {"advanced": {"architecture": "arm64"}},
+        "spec.advanced.architecture",
+        "advanced.architecture goes with advanced.diskId",
+    ),
+    _spec(
+        "a role that says nothing",
+        {"advanced": {"arns": [{}]}},
+        "spec.advanced.arns[0]",
+        "an entry of advanced.arns must say roleArn, roleType or assumeRoleFor",
+    ),
+    _spec(
         "security strategy misspelt",
         {"securityEnhancementStrategy": "Inactive"},
         "spec.securityEnhancementStrategy",
@@ -171,6 +216,12 @@ WRONG_SPECS: tuple[WrongManifest, ...] = (
     _spec(
         "giving back negative",
         {"power": {"giveBackAfter": "-10m"}},
+        "spec.power.giveBackAfter",
+        "power.giveBackAfter must be a duration",
+    ),
+    _spec(
+        "giving back after nothing",
+        {"power": {"giveBackAfter": ""}},
         "spec.power.giveBackAfter",
         "power.giveBackAfter must be a duration",
     ),
@@ -230,6 +281,7 @@ WRONG_SPECS: tuple[WrongManifest, ...] = (
     ),
     _spec("empty trigger", {"replaceTrigger": ""}, "spec.replaceTrigger", "at least 1 char"),
     _spec("region with a dot", {"regionId": "cn.evil"}, "spec.regionId", _REGION_ID),
+    _spec("region with a dash at its end", {"regionId": "cn-a-"}, "spec.regionId", _REGION_ID),
     _spec("suspend as text", {"suspend": "yes"}, "spec.suspend", "must be of type boolean"),
     WrongManifest(
         "no spec",
@@ -291,6 +343,27 @@ WRONG_ACCOUNTS: tuple[WrongManifest, ...] = (
         _ARN,
     ),
     _account(
+        "session of one letter",
+        {"credentials": {"chain": True, "assumeRole": {**_ASSUMED, "sessionName": "a"}}},
+        "spec.credentials.assumeRole.sessionName",
+        "sessionName must have 2 to 64 characters",
+    ),
+    _account(
+        "session with spaces",
+        {"credentials": {"chain": True, "assumeRole": {**_ASSUMED, "sessionName": "a b"}}},
+        "spec.credentials.assumeRole.sessionName",
+        "sessionName must have 2 to 64 characters",
+    ),
+    *(
+        _account(
+            f"instance role {role!r}",
+            {"credentials": {"ecsRamRole": {"name": role}}},
+            "spec.credentials.ecsRamRole.name",
+            "must be the name of a RAM role",
+        )
+        for role in ("../x", "a b", "acs:ram::1:role/x", "..")
+    ),
+    _account(
         "secret without namespace",
         {"credentials": {"secretRef": {"name": "key"}}},
         "spec.credentials.secretRef.namespace",
@@ -315,6 +388,19 @@ WRONG_ACCOUNTS: tuple[WrongManifest, ...] = (
         _ENDPOINT,
     ),
     _account("endpoint with a path", {"endpoint": "https://a.b/c"}, "spec.endpoint", _ENDPOINT),
+    *(
+        _account(f"endpoint {endpoint}", {"endpoint": endpoint}, "spec.endpoint", _ENDPOINT)
+        for endpoint in (
+            "...",
+            "-",
+            "a..b",
+            "https://-a.b",
+            "https://a.b:99999",
+            "https://a.b:65536",
+            "a.b:0",
+            "http://127.0.0.1:99999",
+        )
+    ),
     _account("another scheme", {"endpoint": "ftp://a.b"}, "spec.endpoint", _ENDPOINT),
     _account(
         "namespace in capitals",
@@ -328,6 +414,43 @@ WRONG_ACCOUNTS: tuple[WrongManifest, ...] = (
         "spec.allowedNamespaces.selector.matchExpressions[0]",
         "values must be given for In and NotIn",
     ),
+    *(
+        _selecting(
+            f"{operator} on a key that no label has, {key[:12]!r}",
+            {"matchExpressions": [{"key": key, "operator": operator, **more}]},
+            "matchExpressions[0].key",
+            _LABEL_KEY,
+        )
+        for operator, more in (("DoesNotExist", {}), ("NotIn", {"values": ["b"]}))
+        for key in ("a b", "Team/a", "a/b/c", "-a", "/a", "a..b/c", "t" * 64)
+    ),
+    _selecting(
+        "NotIn with a value that no label has",
+        {"matchExpressions": [{"key": "a", "operator": "NotIn", "values": ["b", "c d"]}]},
+        "matchExpressions[0].values[1]",
+        _LABEL_VALUE,
+    ),
+    _selecting(
+        "a label that there cannot be", {"matchLabels": {"a b": "c"}}, "matchLabels", _LABEL_KEY
+    ),
+    _selecting(
+        "a label with a value that there cannot be",
+        {"matchLabels": {"a": "c d"}},
+        "matchLabels.a",
+        _LABEL_VALUE,
+    ),
+    _account(
+        "a variable that there is not",
+        {"allowedInstances": {"tags": {"team": "$(ns)"}}},
+        "spec.allowedInstances.tags",
+        "may hold $(namespace), and no other variable",
+    ),
+    _account(
+        "a tag without a key",
+        {"allowedInstances": {"tags": {"": "shop"}}},
+        "spec.allowedInstances.tags",
+        "each key of allowedInstances.tags must have 1 to 128 characters",
+    ),
     _account(
         "granted ID with a space",
         {"allowedInstances": {"ids": ["i-1 i-2"]}},
@@ -339,6 +462,12 @@ WRONG_ACCOUNTS: tuple[WrongManifest, ...] = (
         {"limits": {"requestsPerSecond": {"DescribeInstances": 0}}},
         "spec.limits.requestsPerSecond.DescribeInstances",
         "should be greater than 0",
+    ),
+    _account(
+        "rates of actions that there are not",
+        {"limits": {"requestsPerSecond": {"describeinstances": 1, "foo bar": 2}}},
+        "spec.limits.requestsPerSecond",
+        "limits.requestsPerSecond knows the ECS actions that are called, as ECS spells them",
     ),
     _account(
         "none at once",
