@@ -255,6 +255,46 @@ WRONG_SPECS: tuple[WrongManifest, ...] = (
         "spec.maintenanceWindows[0].timeZone",
         "name of an IANA time zone",
     ),
+    *(
+        _spec(
+            f"zone {zone}",
+            _window(timeZone=zone),
+            "spec.maintenanceWindows[0].timeZone",
+            "timeZone must be the name of an IANA time zone",
+        )
+        for zone in ("Mars/Olympus", "CST", "UTC+8", "Asia/Beijing", "asia/shanghai", "Local")
+    ),
+    *(
+        _spec(
+            f"a day that never comes, {schedule}",
+            _window(schedule=schedule),
+            "spec.maintenanceWindows[0].schedule",
+            "schedule names a day of the month that never comes",
+        )
+        for schedule in (
+            "0 2 30 2 *",
+            "0 2 31 6 *",
+            "0 2 30,31 FEB *",
+            "0 2 30-31 feb,2 */2",
+            "0 2 31 sep,11,apr *",
+        )
+    ),
+    *(
+        _spec(
+            f"backwards, {schedule}",
+            _window(schedule=schedule),
+            "spec.maintenanceWindows[0].schedule",
+            "schedule holds a range that runs backwards",
+        )
+        for schedule in (
+            "0 22-2 * * *",
+            "0 2 * * FRI-MON",
+            "0 2 * * sat-sun",
+            "0 2 * NOV-FEB *",
+            "9-08 2 * * *",
+            "0 1,4-5,10-9/2 * * *",
+        )
+    ),
     _spec(
         "window without length",
         _window(duration=None),
@@ -480,6 +520,18 @@ WRONG_ACCOUNTS: tuple[WrongManifest, ...] = (
         {"limits": {"headroomPercent": 100}},
         "spec.limits.headroomPercent",
         "less than or equal to 95",
+    ),
+    _account(
+        "default zone that there is not",
+        {"defaults": _window(timeZone="CST")},
+        "spec.defaults.maintenanceWindows[0].timeZone",
+        "timeZone must be the name of an IANA time zone",
+    ),
+    _account(
+        "required schedule that never comes",
+        {"require": _window(schedule="0 2 31 4 *")},
+        "spec.require.maintenanceWindows[0].schedule",
+        "schedule names a day of the month that never comes",
     ),
     _account(
         "required approval unknown",

@@ -74,6 +74,27 @@ async def test_defaults_are_filled_in_and_unknown_fields_dropped(api: Api, widge
     assert "spec.unknown" in made.headers["Warning"]
 
 
+@pytest.mark.parametrize("zone", ["Asia/Shanghai", "+08:00"])
+async def test_a_rule_reads_a_time_in_a_zone(api: Api, widgets: str, zone: str) -> None:
+    assert (await api.ask("POST", widgets, widget("a", zone=zone))).code == 201
+
+
+@pytest.mark.parametrize(
+    ("zone", "words"),
+    [
+        ("UTC", "it is not six there"),
+        ("Mars/Olympus", "unknown time zone Mars/Olympus evaluating rule: it is not six there"),
+        ("asia/shanghai", "unknown time zone asia/shanghai evaluating rule"),
+    ],
+)
+async def test_a_rule_about_a_zone_that_there_is_not_is_an_error(
+    api: Api, widgets: str, zone: str, words: str
+) -> None:
+    refused = await api.ask("POST", widgets, widget("a", zone=zone))
+    assert (refused.code, {name for name, _ in refused.causes}) == (422, {"spec.zone"})
+    assert words in refused.body["message"]
+
+
 async def test_null_stays_only_where_it_is_allowed(api: Api, widgets: str) -> None:
     made = await api.ask("POST", widgets, widget("a", note=None, color=None, family=None))
     assert made.body["spec"] == {"id": "x", "size": 40, "color": "red", "note": None}
