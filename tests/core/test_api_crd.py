@@ -160,6 +160,12 @@ def test_a_wrong_manifest_is_refused_by_naming_field_and_rule(wrong: WrongManife
     assert [line for line in said if line.startswith(path) and wrong.message in line], said
 
 
+@pytest.mark.parametrize("wrong", WRONG_MANIFESTS, ids=lambda wrong: wrong.name)
+def test_a_refusal_says_the_rule_and_not_how_it_came_to_fail(wrong: WrongManifest) -> None:
+    failed = [line for line in refusals(wrong.manifest, wrong.before) if "evaluating rule" in line]
+    assert [line for line in failed if "unknown time zone" not in line] == []
+
+
 def test_wrong_manifests_have_different_names() -> None:
     names = [wrong.name for wrong in WRONG_MANIFESTS]
     assert sorted(names) == sorted(set(names))
