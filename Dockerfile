@@ -9,9 +9,15 @@ RUN python -m venv /opt/sysdisk
 # The dependencies first: they change seldom, so this layer is kept. Every one is checked by hash.
 COPY requirements/runtime.lock requirements/runtime.lock
 RUN /opt/sysdisk/bin/pip install --require-hashes --requirement requirements/runtime.lock
+# What makes a wheel of the project is pinned too, and stays behind: without isolation, pip fetches
+# no other.
+COPY requirements/build.lock requirements/build.lock
+RUN python -m venv /opt/build \
+ && /opt/build/bin/pip install --require-hashes --requirement requirements/build.lock
 COPY pyproject.toml README.md LICENSE ./
 COPY operator operator
-RUN /opt/sysdisk/bin/pip install --no-deps . \
+RUN /opt/build/bin/pip wheel --no-deps --no-index --no-build-isolation --wheel-dir /opt/wheel . \
+ && /opt/sysdisk/bin/pip install --no-deps --no-index /opt/wheel/*.whl \
  && /opt/sysdisk/bin/pip uninstall --yes pip \
  && /opt/sysdisk/bin/sysdisk version
 

@@ -74,6 +74,7 @@ lock: $(READY) ## compute requirements/*.lock anew from pyproject.toml
 	$(BIN)/uv pip compile -q $(COMPILE) requirements/bootstrap.in -o requirements/bootstrap.lock
 	$(BIN)/uv pip compile -q $(COMPILE) pyproject.toml -o requirements/runtime.lock
 	$(BIN)/uv pip compile -q $(COMPILE) --extra dev pyproject.toml -o requirements/dev.lock
+	$(BIN)/uv pip compile -q $(COMPILE) -c requirements/dev.lock requirements/build.in -o requirements/build.lock
 
 COMPILE := --python-version 3.11 --universal --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-header

@@ -110,6 +110,23 @@ COMBINATIONS: Final[dict[str, Object]] = {
         "dryRun": True,
         "resources": {"requests": {"cpu": 1, "memory": "1Gi"}},
     },
+    "images of a registry with a port": {
+        "image": {"repository": "registry.example.com:5000/team_a/sys--disk/operator.v1"}
+    },
+    "marks that repeat ours": {
+        "podLabels": {"app.kubernetes.io/name": "other", "team": "platform"},
+        "podAnnotations": {"kubectl.kubernetes.io/default-container": "other", "note": "1"},
+    },
+    "names that YAML takes for something else": {
+        "fullnameOverride": "true",
+        "nameOverride": "1",
+        "watchNamespaces": ["123", "null"],
+        "accountSecretNamespaces": ["0x1"],
+        "serviceAccount": {"name": "1.5"},
+        "priorityClassName": "2026-03-01",
+        "rrsa": {"enabled": True, "audience": "a: b"},
+        "defaultAccount": {**ACCOUNT, "name": "123"},
+    },
     "names": {"fullnameOverride": "keeper", "nameOverride": "keeper"},
 }
 """Values that people use, by what they are for."""

@@ -45,6 +45,15 @@ def is_sent(path: str) -> bool:
     return sent
 
 
+def test_the_lock_of_the_build_holds_what_the_project_is_built_with() -> None:
+    wanted = tomllib.loads((ROOT / "pyproject.toml").read_text())["build-system"]["requires"]
+    listed = (ROOT / "requirements" / "build.in").read_text().splitlines()
+    named = {re.split(r"[<>=~! ;]", line)[0] for line in wanted}
+    assert named == {line for line in listed if not line.startswith("#")}
+    locked = (ROOT / "requirements" / "build.lock").read_text()
+    assert all(re.search(rf"^{name}==", locked, re.MULTILINE) for name in named)
+
+
 @pytest.mark.parametrize("source", sources())
 def test_what_the_image_copies_exists_and_reaches_the_build(source: str) -> None:
     assert (ROOT / source).exists()
@@ -58,8 +67,18 @@ def test_the_image_gets_nothing_but_what_it_copies() -> None:
 
 
 def test_every_dependency_is_checked_by_hash_and_no_index_is_named() -> None:
-    (locked,) = [run for run in instructions("RUN") if "--requirement" in run]
-    assert "--require-hashes" in locked
+    fetching = [
+        command
+        for run in instructions("RUN")
+        for command in run.split("&&")
+        if re.search(r"pip (install|wheel|download)", command)
+    ]
+    locked = [command for command in fetching if "--no-index" not in command]
+    assert len(locked) == 2
+    assert all("--require-hashes --requirement " in command for command in locked)
+    built = [command for command in fetching if command not in locked]
+    assert all("--no-deps" in command for command in built)
+    assert all("--no-build-isolation" in command for command in built if "pip wheel" in command)
     assert not re.search(r"index-url|trusted-host|https?://", DOCKERFILE)
 
 

@@ -1,5 +1,6 @@
 """What people set is what they get."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import helm_python
@@ -56,6 +57,62 @@ def test_every_object_has_one_identity_and_says_whose_it_is(values: Object) -> N
         assert ("namespace" in metadata) == (document["kind"] not in CLUSTER_SCOPED), key
         assert metadata["labels"]["app.kubernetes.io/instance"] == "disks"
         assert metadata["labels"]["app.kubernetes.io/managed-by"] == "Helm"
+
+
+class _Strict(yaml.SafeLoader):
+    """Refuses a key that stands twice, of which others take the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key) for key, _ in node.value]
+        assert len(keys) == len(set(keys)), f"twice in {node.start_mark}: {keys}"
+        made: dict[Any, Any] = super().construct_mapping(node, deep)
+        return made
+
+
+@every_combination
+def test_no_key_stands_twice(values: Object) -> None:
+    for template, text in texts(values).items():
+        if template.endswith(".yaml") and not template.endswith("crds.yaml"):
+            list(yaml.load_all(text, Loader=_Strict))
+
+
+NAMED = {"name", "namespace", "serviceAccountName", "audience", "priorityClassName"}
+
+
+def named(part: Any, path: str) -> Iterator[tuple[str, Any]]:
+    """Yield what an object calls things by, and its labels and annotations."""
+    if isinstance(part, dict):
+        for key, value in part.items():
+            if key in NAMED or path.endswith(("labels", "annotations", "matchLabels")):
+                yield f"{path}.{key}", value
+            yield from named(value, f"{path}.{key}")
+    elif isinstance(part, list):
+        for value in part:
+            yield from named(value, f"{path}[]")
+
+
+@every_combination
+def test_every_name_is_a_text(values: Object) -> None:
+    for document in rendered(values):
+        if document["kind"] != "CustomResourceDefinition":
+            wrong = [found for found in named(document, "") if not isinstance(found[1], str)]
+            assert wrong == [], document["kind"]
+
+
+def test_a_label_or_annotation_of_ours_is_not_overridden() -> None:
+    values = COMBINATIONS["marks that repeat ours"]
+    metadata = the("Deployment", rendered(values))["spec"]["template"]["metadata"]
+    assert metadata["labels"]["app.kubernetes.io/name"] == "sysdisk-operator"
+    assert metadata["labels"]["team"] == "platform"
+    assert metadata["annotations"] == {
+        "kubectl.kubernetes.io/default-container": "operator",
+        "note": "1",
+    }
+
+
+def test_a_long_name_leaves_room_for_what_is_put_after_it() -> None:
+    (service,) = of_kind("Service", rendered({"fullnameOverride": "a" * 63}))
+    assert len(service["metadata"]["name"]) <= 63
 
 
 @every_combination

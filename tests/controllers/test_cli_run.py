@@ -21,6 +21,7 @@ from typer.testing import CliRunner
 
 import sysdisk.cli.run
 from sysdisk import logs
+from sysdisk.api.account import ECS_ACTIONS
 from sysdisk.cli.main import app
 from sysdisk.cli.ram_policy import READS, WRITES
 from sysdisk.ecs.scrub import Scrubber, ScrubbingFilter
@@ -136,7 +137,7 @@ def test_the_ram_policy_allows_exactly_the_actions_that_the_adapter_calls() -> N
         for source in sources
         for action in re.findall(rf'"((?:{verbs})[A-Z][A-Za-z]+)"', source.read_text())
     }
-    assert called == {*READS, *WRITES}
+    assert called == {*READS, *WRITES} == {f"ecs:{action}" for action in ECS_ACTIONS}
     policy = json.loads(CliRunner().invoke(app, ["ram-policy"]).stdout)
     allowed = {action for each in policy["Statement"] for action in each["Action"]}
     assert allowed == called

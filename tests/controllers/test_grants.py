@@ -48,6 +48,23 @@ def test_a_namespace_may_use_an_account_that_names_or_selects_it(
 
 
 @pytest.mark.parametrize(
+    "test",
+    [
+        {"key": "a b", "operator": "DoesNotExist"},
+        {"key": "a\n", "operator": "DoesNotExist"},
+        {"key": "", "operator": "DoesNotExist"},
+        {"key": f"{'p' * 254}/x", "operator": "DoesNotExist"},
+        {"key": "a b", "operator": "NotIn", "values": ["shop"]},
+        {"key": "team", "operator": "NotIn", "values": ["shop", "c d"]},
+    ],
+)
+def test_a_stored_test_of_a_label_that_there_cannot_be_grants_nothing(test: dict[str, Any]) -> None:
+    allowed = AllowedNamespaces.from_api({"selector": {"matchExpressions": [test]}})
+    assert not allows(allowed, "shop", {})
+    assert not allows(allowed, "shop", {"team": "other"})
+
+
+@pytest.mark.parametrize(
     ("allowed", "covers"),
     [
         ({}, False),

@@ -22,6 +22,7 @@ from sysdisk.kube.connection import load
 from sysdisk.kube.errors import KubeError
 from sysdisk.kube.resources import ACCOUNTS, NAMESPACES, SECRETS, SPECS
 from sysdisk.sandbox.borrowed import CRD_NAMES, CRDS, Borrowed, NotFree, is_loopback
+from sysdisk.sandbox.guide import ending
 from sysdisk.sandbox.kube_builtin import complete
 from sysdisk.sandbox.kube_server import KubeServer
 from sysdisk.sandbox.kube_store import KubeStore
@@ -217,6 +218,18 @@ async def playing(tmp_path: Path) -> AsyncIterator[Playing]:
             process.kill()
         await process.wait()
         await playing.until(lambda: playing.folders() == [])
+
+
+@pytest.mark.parametrize(
+    ("kube", "told"),
+    [
+        ("embedded", "knows no server-side apply"),
+        ("envtest", "a namespace that is deleted stays\nTerminating"),
+        ("/somebody/kubeconfig", "removes from your cluster what the sandbox made there"),
+    ],
+)
+def test_a_sandbox_says_what_its_kubernetes_api_cannot_do(kube: str, told: str) -> None:
+    assert told in ending(Stage(kube=kube))
 
 
 async def test_a_killed_operator_is_started_again_and_ctrl_c_ends_all(playing: Playing) -> None:

@@ -17,7 +17,7 @@ from tests.support.wrong_manifests import (
     spec_manifest,
 )
 
-from sysdisk.api.account import EcsAccountSpec
+from sysdisk.api.account import ECS_ACTIONS, EcsAccountSpec
 from sysdisk.api.base import quoted
 from sysdisk.api.crd import crds, render, write
 from sysdisk.api.reference import render_reference
@@ -160,6 +160,12 @@ def test_a_wrong_manifest_is_refused_by_naming_field_and_rule(wrong: WrongManife
     assert [line for line in said if line.startswith(path) and wrong.message in line], said
 
 
+@pytest.mark.parametrize("wrong", WRONG_MANIFESTS, ids=lambda wrong: wrong.name)
+def test_a_refusal_says_the_rule_and_not_how_it_came_to_fail(wrong: WrongManifest) -> None:
+    failed = [line for line in refusals(wrong.manifest, wrong.before) if "evaluating rule" in line]
+    assert [line for line in failed if "unknown time zone" not in line] == []
+
+
 def test_wrong_manifests_have_different_names() -> None:
     names = [wrong.name for wrong in WRONG_MANIFESTS]
     assert sorted(names) == sorted(set(names))
@@ -207,7 +213,12 @@ def test_plain_http_goes_nowhere_but_to_loopback(host: str) -> None:
     [
         {"imageId": "aliyun_3_x64_20G_alibase_20240528.vhd"},
         {"imageId": None, "imageFamily": "acs:alibaba_cloud_linux_3"},
-        {"imageId": None, "advanced": {"diskId": "d-1"}},
+        {
+            "imageId": None,
+            "advanced": {"diskId": "d-1", "platform": "Ubuntu", "architecture": "arm64"},
+        },
+        {"advanced": {}},
+        {"advanced": {"arns": [{"roleType": "service"}]}},
         {"size": 1},
         {"size": 2048},
         {"login": {}},
@@ -236,6 +247,40 @@ def test_a_correct_spec_is_accepted(changes: dict[str, Any]) -> None:
 @pytest.mark.parametrize(("file", "manifest"), samples(), ids=lambda part: str(part)[:40])
 def test_a_sample_is_accepted_and_has_no_unknown_field(file: str, manifest: dict[str, Any]) -> None:
     assert (refusals(manifest), unknown_fields(manifest)) == ([], []), file
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"endpoint": "ecs-vpc.cn-hangzhou.aliyuncs.com"},
+        {"endpoint": "https://proxy.example.com.:65535/"},
+        {"endpoint": "https://[2001:db8::1]:8443"},
+        {"regionId": "cn-hangzhou-finance-1"},
+        {"credentials": {"ecsRamRole": {"name": "KubernetesWorkerRole-0a1b.c_d"}}},
+        {
+            "credentials": {
+                "chain": True,
+                "assumeRole": {"roleArn": "acs:ram::1:role/x", "sessionName": "a@b.c-d_e"},
+            }
+        },
+        {
+            "allowedNamespaces": {
+                "selector": {
+                    "matchLabels": {"Team": "", "a.b-c.d/e_f.g": "T.e_a-m"},
+                    "matchExpressions": [
+                        {"key": "x" * 63, "operator": "NotIn", "values": ["", "v" * 63]},
+                        {"key": f"{'p' * 253}/x", "operator": "DoesNotExist"},
+                    ],
+                }
+            }
+        },
+        {"allowedInstances": {"tags": {"t" * 128: "", "team": "a-$(namespace)-$(namespace)"}}},
+        {"limits": {"requestsPerSecond": dict.fromkeys(ECS_ACTIONS, 0.5)}},
+    ],
+    ids=lambda changes: str(changes)[:60],
+)
+def test_a_correct_account_is_accepted(changes: dict[str, Any]) -> None:
+    assert refusals(account_manifest(changes)) == []
 
 
 def said_paths(value: Any, path: str) -> Iterator[str]:

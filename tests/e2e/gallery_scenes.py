@@ -317,8 +317,8 @@ SCENES: Final[tuple[tuple[str, Callable[[World], Awaitable[Shown]]], ...]] = (
         ),
     ),
     (
-        "a window with hours that run backwards",
-        spec("InvalidSpec", maintenanceWindows=[{"schedule": "0 5-2 * * *", "duration": "4h"}]),
+        "a window with days that run backwards, one by its name",
+        spec("InvalidSpec", maintenanceWindows=[{"schedule": "0 2 * * FRI-1", "duration": "4h"}]),
     ),
     ("backup under way", backup_under_way),
     ("backup asked for, the disk busy", backup_asked_for),
@@ -359,7 +359,10 @@ SCENES: Final[tuple[tuple[str, Callable[[World], Awaitable[Shown]]], ...]] = (
         "everything wrong at once",
         spec("PreflightFailed", "with-data", size=30, login={"keyPairName": "nobody"}),
     ),
-    ("advanced parameters without leave", spec("PreflightFailed", advanced={"platform": "Aliyun"})),
+    (
+        "advanced parameters without leave",
+        spec("PreflightFailed", advanced={"arns": [{"roleType": "service"}]}),
+    ),
     ("refused after the stop", machine("PlanSpent", unpaid_order="order")),
     ("the machine does not stop for long", slow_stop),
     ("the stop timed out", stop_timed_out),

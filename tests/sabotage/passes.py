@@ -267,6 +267,14 @@ PASSES: Final = (
         RULES,
     ),
     Change(
+        "let-a-label-that-there-cannot-be-grant-everywhere",
+        (Rule.I7,),
+        f"{CONTROLLERS}/grants.py",
+        "    if not _can_be(requirement):\n",
+        "    if False:\n",
+        GRANTS,
+    ),
+    Change(
         "open-the-account-to-every-namespace",
         (Rule.I7,),
         f"{CONTROLLERS}/grants.py",

@@ -430,4 +430,12 @@ RESTING: Final = (
         "    return status.replace(\n        disk_id=status.disk_id,\n",
         AT_REST,
     ),
+    Change(
+        "tell-unreadable-windows-only-when-a-plan-is-due",
+        (Rule.WINDOW, Rule.I9),
+        f"{CORE}/remarks.py",
+        "    return _advanced(subject) + _windows(subject)\n",
+        "    return _advanced(subject)\n",
+        AT_REST,
+    ),
 )

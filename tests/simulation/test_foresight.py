@@ -60,14 +60,19 @@ def both(*steps: Arrange) -> Arrange:
     return arrange
 
 
-def source(architecture: str = "x86_64", platform: str = "Ubuntu", **fields: Any) -> Arrange:
+def by_disk(**given: str | None) -> Spec:
+    """Return a wish for a disk in the place of an image; None leaves a parameter out."""
+    whole = {"diskId": "d-1", "architecture": "x86_64", "platform": "Ubuntu", **given}
+    return {"imageId": None, "advanced": {k: v for k, v in whole.items() if v}}
+
+
+def source(platform: str = "Ubuntu", **fields: Any) -> Arrange:
     """Ask for a disk in the place of an image, in an account that allows it."""
 
     def arrange(world: World) -> Spec:
         world.edit_account({"spec": {"allowAdvanced": True}})
         spare: Disk = Fleet(world.cloud).spare_disk(**{"zone": world.vm().zone, **fields})
-        given = {"diskId": spare.id, "architecture": architecture, "platform": platform}
-        return {"imageId": None, "advanced": {k: v for k, v in given.items() if v}}
+        return by_disk(diskId=spare.id, platform=platform)
 
     return arrange
 
@@ -75,8 +80,7 @@ def source(architecture: str = "x86_64", platform: str = "Ubuntu", **fields: Any
 def nowhere(world: World) -> Spec:
     """Ask for a disk that there is not."""
     world.edit_account({"spec": {"allowAdvanced": True}})
-    given = {"diskId": "d-nowhere", "architecture": "x86_64", "platform": "Ubuntu"}
-    return {"imageId": None, "advanced": given}
+    return by_disk(diskId="d-nowhere")
 
 
 def password(value: str) -> Arrange:
@@ -145,9 +149,6 @@ REFUSED: Final = (
     Case((10,), wants(login={"keyPairName": "nobody"})),
     Case((10,), instance(key_pair="deleted-since")),
     Case((11,), both(instance(io_optimized=False), KEY_PAIR)),
-    Case((12,), source(architecture="")),
-    Case((13,), source(architecture="mips")),
-    Case((14,), source(platform="")),
     Case((16,), nowhere),
     Case((17,), source(status="Attaching")),
     Case((18,), source(category="cloud")),
@@ -257,6 +258,9 @@ AT_APPLY: Final[Mapping[int, tuple[Spec, str]]] = {
         {"login": {"passwordSecretRef": {"name": "a", "key": "b"}, "passwordInherit": True}},
         "at most one of passwordSecretRef, passwordInherit and keyPairName",
     ),
+    12: (by_disk(architecture=None), "diskId needs advanced.platform and advanced.architecture"),
+    13: (by_disk(architecture="mips"), "architecture must be one of i386, x86_64, arm64"),
+    14: (by_disk(platform=None), "diskId needs advanced.platform and advanced.architecture"),
     20: ({"imageId": None}, "exactly one of imageId and imageFamily"),
     61: ({"encryption": {"kmsKeyId": "key-1"}}, "needs encryption.enabled: true"),
     62: ({"advanced": {"encryptAlgorithm": "AES256"}}, "needs encryption.enabled: true"),

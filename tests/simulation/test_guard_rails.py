@@ -68,6 +68,28 @@ def _written_before_the_stop(world: World) -> int:
     return verbs[: verbs.index("StopInstance")].count("patch_status systemdiskspecs")
 
 
+# -- the account's own windows --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("place", ["defaults", "require"])
+def test_an_account_says_that_its_own_windows_are_not_understood(place: str) -> None:
+    unreadable = [{"schedule": "0 2 * * FRI-1", "duration": "4h"}]
+
+    async def told(world: World) -> None:
+        _apply(world, 1)
+        await _told(world, 1, "UpToDate")
+        assert "windows" not in _ready(world)["message"]
+        world.edit_account({"spec": {place: {"maintenanceWindows": unreadable}}})
+        wrong = f"under its windows: {place}.maintenanceWindows[0]: schedule '0 2 * * FRI-1'"
+        await world.until("the account tells", lambda: wrong in _ready(world)["message"])
+        assert _ready(world)["status"] == "True"
+        await world.until("so does the spec", lambda: "[0]: schedule" in world.ready()["message"])
+        world.edit_account({"spec": {place: {"maintenanceWindows": None}}})
+        await world.until("all is well", lambda: "windows" not in _ready(world)["message"])
+
+    run(told)
+
+
 # -- the fence ------------------------------------------------------------------------------------
 
 

@@ -60,6 +60,11 @@ def _change(name: str, before: Json, after: Json, field: str, message: str) -> W
     return WrongManifest(name, spec_manifest(after), field, message, before=spec_manifest(before))
 
 
+def _selecting(name: str, selector: Json, field: str, message: str) -> WrongManifest:
+    path = f"spec.allowedNamespaces.selector.{field}"
+    return _account(name, {"allowedNamespaces": {"selector": selector}}, path, message)
+
+
 def _window(**fields: Any) -> Json:
     window = {"schedule": "0 2 * * 6", "duration": "4h", **fields}
     return {"maintenanceWindows": [{k: v for k, v in window.items() if v is not None}]}
@@ -69,6 +74,10 @@ _ID = "holds no spaces and no control characters"
 _LABEL = "must be a DNS label"
 _NAME = "must be a DNS name"
 _ARN = "must be an ARN"
+_LABEL_KEY = "must be the key of a label, such as team or example.com/team"
+_LABEL_VALUE = "must be the value of a label"
+_BY_DISK = {"diskId": "d-1", "platform": "Ubuntu", "architecture": "x86_64"}
+_ASSUMED = {"roleArn": "acs:ram::1:role/x"}
 _REGION_ID = "must be a region ID"
 _ONE_IMAGE = "set exactly one of imageId and imageFamily"
 _ONE_LOGIN = "set at most one of passwordSecretRef, passwordInherit and keyPairName"
@@ -146,6 +155,42 @@ WRONG_SPECS: tuple[WrongManifest, ...] = (
         "advanced.encryptAlgorithm needs encryption.enabled: true",
     ),
     _spec(
+        "disk without platform",
+        {"imageId": None, "advanced": {"diskId": "d-1", "architecture": "x86_64"}},
+        "spec.advanced.diskId",
+        "advanced.diskId needs advanced.platform and advanced.architecture",
+    ),
+    _spec(
+        "disk without architecture",
+        {"imageId": None, "advanced": {"diskId": "d-1", "platform": "Ubuntu"}},
+        "spec.advanced.diskId",
+        "advanced.diskId needs advanced.platform and advanced.architecture",
+    ),
+    _spec(
+        "disk of an unknown architecture",
+        {"imageId": None, "advanced": {**_BY_DISK, "architecture": "amd64"}},
+        "spec.advanced.architecture",
+        "advanced.architecture must be one of i386, x86_64, arm64",
+    ),
+    _spec(
+        "platform without disk",
+        {"advanced": {"platform": "Ubuntu"}},
+        "spec.advanced.platform",
+        "advanced.platform goes with advanced.diskId",
+    ),
+    _spec(
+        "architecture without disk",
+        {"advanced": {"architecture": "arm64"}},
+        "spec.advanced.architecture",
+        "advanced.architecture goes with advanced.diskId",
+    ),
+    _spec(
+        "a role that says nothing",
+        {"advanced": {"arns": [{}]}},
+        "spec.advanced.arns[0]",
+        "an entry of advanced.arns must say roleArn, roleType or assumeRoleFor",
+    ),
+    _spec(
         "security strategy misspelt",
         {"securityEnhancementStrategy": "Inactive"},
         "spec.securityEnhancementStrategy",
@@ -171,6 +216,12 @@ WRONG_SPECS: tuple[WrongManifest, ...] = (
     _spec(
         "giving back negative",
         {"power": {"giveBackAfter": "-10m"}},
+        "spec.power.giveBackAfter",
+        "power.giveBackAfter must be a duration",
+    ),
+    _spec(
+        "giving back after nothing",
+        {"power": {"giveBackAfter": ""}},
         "spec.power.giveBackAfter",
         "power.giveBackAfter must be a duration",
     ),
@@ -204,6 +255,46 @@ WRONG_SPECS: tuple[WrongManifest, ...] = (
         "spec.maintenanceWindows[0].timeZone",
         "name of an IANA time zone",
     ),
+    *(
+        _spec(
+            f"zone {zone}",
+            _window(timeZone=zone),
+            "spec.maintenanceWindows[0].timeZone",
+            "timeZone must be the name of an IANA time zone",
+        )
+        for zone in ("Mars/Olympus", "CST", "UTC+8", "Asia/Beijing", "asia/shanghai", "Local")
+    ),
+    *(
+        _spec(
+            f"a day that never comes, {schedule}",
+            _window(schedule=schedule),
+            "spec.maintenanceWindows[0].schedule",
+            "schedule names a day of the month that never comes",
+        )
+        for schedule in (
+            "0 2 30 2 *",
+            "0 2 31 6 *",
+            "0 2 30,31 FEB *",
+            "0 2 30-31 feb,2 */2",
+            "0 2 31 sep,11,apr *",
+        )
+    ),
+    *(
+        _spec(
+            f"backwards, {schedule}",
+            _window(schedule=schedule),
+            "spec.maintenanceWindows[0].schedule",
+            "schedule holds a range that runs backwards",
+        )
+        for schedule in (
+            "0 22-2 * * *",
+            "0 2 * * FRI-MON",
+            "0 2 * * sat-sun",
+            "0 2 * NOV-FEB *",
+            "9-08 2 * * *",
+            "0 1,4-5,10-9/2 * * *",
+        )
+    ),
     _spec(
         "window without length",
         _window(duration=None),
@@ -230,6 +321,7 @@ WRONG_SPECS: tuple[WrongManifest, ...] = (
     ),
     _spec("empty trigger", {"replaceTrigger": ""}, "spec.replaceTrigger", "at least 1 char"),
     _spec("region with a dot", {"regionId": "cn.evil"}, "spec.regionId", _REGION_ID),
+    _spec("region with a dash at its end", {"regionId": "cn-a-"}, "spec.regionId", _REGION_ID),
     _spec("suspend as text", {"suspend": "yes"}, "spec.suspend", "must be of type boolean"),
     WrongManifest(
         "no spec",
@@ -291,6 +383,27 @@ WRONG_ACCOUNTS: tuple[WrongManifest, ...] = (
         _ARN,
     ),
     _account(
+        "session of one letter",
+        {"credentials": {"chain": True, "assumeRole": {**_ASSUMED, "sessionName": "a"}}},
+        "spec.credentials.assumeRole.sessionName",
+        "sessionName must have 2 to 64 characters",
+    ),
+    _account(
+        "session with spaces",
+        {"credentials": {"chain": True, "assumeRole": {**_ASSUMED, "sessionName": "a b"}}},
+        "spec.credentials.assumeRole.sessionName",
+        "sessionName must have 2 to 64 characters",
+    ),
+    *(
+        _account(
+            f"instance role {role!r}",
+            {"credentials": {"ecsRamRole": {"name": role}}},
+            "spec.credentials.ecsRamRole.name",
+            "must be the name of a RAM role",
+        )
+        for role in ("../x", "a b", "acs:ram::1:role/x", "..")
+    ),
+    _account(
         "secret without namespace",
         {"credentials": {"secretRef": {"name": "key"}}},
         "spec.credentials.secretRef.namespace",
@@ -315,6 +428,19 @@ WRONG_ACCOUNTS: tuple[WrongManifest, ...] = (
         _ENDPOINT,
     ),
     _account("endpoint with a path", {"endpoint": "https://a.b/c"}, "spec.endpoint", _ENDPOINT),
+    *(
+        _account(f"endpoint {endpoint}", {"endpoint": endpoint}, "spec.endpoint", _ENDPOINT)
+        for endpoint in (
+            "...",
+            "-",
+            "a..b",
+            "https://-a.b",
+            "https://a.b:99999",
+            "https://a.b:65536",
+            "a.b:0",
+            "http://127.0.0.1:99999",
+        )
+    ),
     _account("another scheme", {"endpoint": "ftp://a.b"}, "spec.endpoint", _ENDPOINT),
     _account(
         "namespace in capitals",
@@ -327,6 +453,43 @@ WRONG_ACCOUNTS: tuple[WrongManifest, ...] = (
         {"allowedNamespaces": {"selector": {"matchExpressions": [{"key": "a", "operator": "In"}]}}},
         "spec.allowedNamespaces.selector.matchExpressions[0]",
         "values must be given for In and NotIn",
+    ),
+    *(
+        _selecting(
+            f"{operator} on a key that no label has, {key[:12]!r}",
+            {"matchExpressions": [{"key": key, "operator": operator, **more}]},
+            "matchExpressions[0].key",
+            _LABEL_KEY,
+        )
+        for operator, more in (("DoesNotExist", {}), ("NotIn", {"values": ["b"]}))
+        for key in ("a b", "Team/a", "a/b/c", "-a", "/a", "a..b/c", "t" * 64)
+    ),
+    _selecting(
+        "NotIn with a value that no label has",
+        {"matchExpressions": [{"key": "a", "operator": "NotIn", "values": ["b", "c d"]}]},
+        "matchExpressions[0].values[1]",
+        _LABEL_VALUE,
+    ),
+    _selecting(
+        "a label that there cannot be", {"matchLabels": {"a b": "c"}}, "matchLabels", _LABEL_KEY
+    ),
+    _selecting(
+        "a label with a value that there cannot be",
+        {"matchLabels": {"a": "c d"}},
+        "matchLabels.a",
+        _LABEL_VALUE,
+    ),
+    _account(
+        "a variable that there is not",
+        {"allowedInstances": {"tags": {"team": "$(ns)"}}},
+        "spec.allowedInstances.tags",
+        "may hold $(namespace), and no other variable",
+    ),
+    _account(
+        "a tag without a key",
+        {"allowedInstances": {"tags": {"": "shop"}}},
+        "spec.allowedInstances.tags",
+        "each key of allowedInstances.tags must have 1 to 128 characters",
     ),
     _account(
         "granted ID with a space",
@@ -341,6 +504,12 @@ WRONG_ACCOUNTS: tuple[WrongManifest, ...] = (
         "should be greater than 0",
     ),
     _account(
+        "rates of actions that there are not",
+        {"limits": {"requestsPerSecond": {"describeinstances": 1, "foo bar": 2}}},
+        "spec.limits.requestsPerSecond",
+        "limits.requestsPerSecond knows the ECS actions that are called, as ECS spells them",
+    ),
+    _account(
         "none at once",
         {"limits": {"concurrentReplacements": 0}},
         "spec.limits.concurrentReplacements",
@@ -351,6 +520,18 @@ WRONG_ACCOUNTS: tuple[WrongManifest, ...] = (
         {"limits": {"headroomPercent": 100}},
         "spec.limits.headroomPercent",
         "less than or equal to 95",
+    ),
+    _account(
+        "default zone that there is not",
+        {"defaults": _window(timeZone="CST")},
+        "spec.defaults.maintenanceWindows[0].timeZone",
+        "timeZone must be the name of an IANA time zone",
+    ),
+    _account(
+        "required schedule that never comes",
+        {"require": _window(schedule="0 2 31 4 *")},
+        "spec.require.maintenanceWindows[0].schedule",
+        "schedule names a day of the month that never comes",
     ),
     _account(
         "required approval unknown",

@@ -26,16 +26,16 @@
 {{- end -}}
 
 {{- define "sysdisk.selectorLabels" -}}
-app.kubernetes.io/name: {{ include "sysdisk.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "sysdisk.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end -}}
 
 {{- define "sysdisk.labels" -}}
 {{ include "sysdisk.selectorLabels" . }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ .Release.Service }}
+app.kubernetes.io/managed-by: {{ .Release.Service | quote }}
 app.kubernetes.io/part-of: sysdisk
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name (.Chart.Version | replace "+" "_") }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name (.Chart.Version | replace "+" "_") | quote }}
 {{- end -}}
 
 {{- define "sysdisk.serviceAccountName" -}}
@@ -95,8 +95,8 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name (.Chart.Version | replace "+" "_") 
 
 {{- define "sysdisk.subjects" -}}
 - kind: ServiceAccount
-  name: {{ include "sysdisk.serviceAccountName" . }}
-  namespace: {{ .Release.Namespace }}
+  name: {{ include "sysdisk.serviceAccountName" . | quote }}
+  namespace: {{ .Release.Namespace | quote }}
 {{- end -}}
 
 {{/* A Role and its RoleBinding; takes a dict of root, namespace, suffix and rules (text). */}}
@@ -106,8 +106,8 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name (.Chart.Version | replace "+" "_") 
 apiVersion: rbac.authorization.k8s.io/v1
 kind: Role
 metadata:
-  name: {{ $name }}
-  namespace: {{ .namespace }}
+  name: {{ $name | quote }}
+  namespace: {{ .namespace | quote }}
   labels:
     {{- include "sysdisk.labels" .root | nindent 4 }}
 rules:
@@ -116,14 +116,14 @@ rules:
 apiVersion: rbac.authorization.k8s.io/v1
 kind: RoleBinding
 metadata:
-  name: {{ $name }}
-  namespace: {{ .namespace }}
+  name: {{ $name | quote }}
+  namespace: {{ .namespace | quote }}
   labels:
     {{- include "sysdisk.labels" .root | nindent 4 }}
 roleRef:
   apiGroup: rbac.authorization.k8s.io
   kind: Role
-  name: {{ $name }}
+  name: {{ $name | quote }}
 subjects:
   {{- include "sysdisk.subjects" .root | nindent 2 }}
 {{ end -}}

@@ -1,19 +1,24 @@
 """EcsAccount: the admin's guard rail. Who may touch what, with which identity, how fast."""
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import ConfigDict, WithJsonSchema
 
 from sysdisk.api.base import (
+    LABEL_KEY_PATTERN,
+    LABEL_KEY_SAYS,
     ApiModel,
     FrozenMap,
+    LabelKey,
     LabelName,
+    LabelValue,
     ObjectName,
     RegionId,
     ResourceId,
     Time,
     Word,
     described,
+    quoted,
     rule,
     rules,
     text,
@@ -24,10 +29,34 @@ from sysdisk.api.status import CONDITIONS_LIMIT, Condition
 RoleArn = Annotated[
     str, text(256, r"^acs:[^\x00-\x20\x7f]+$", "must be an ARN, such as acs:ram::1234:role/name")
 ]
-ShortText = Annotated[str, text(64)]
-LabelText = Annotated[str, text(317)]
-LabelValue = Annotated[str, text(63, least=0)]
+RoleName = Annotated[
+    str,
+    text(
+        64,
+        r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
+        "must be the name of a RAM role, not its ARN: letters, digits, dots, dashes and "
+        "underscores, a letter or digit first",
+    ),
+]
+SessionName = Annotated[
+    str,
+    text(
+        64,
+        r"^[A-Za-z0-9.@_-]{2,64}$",
+        "sessionName must have 2 to 64 characters: letters, digits, dots, @, dashes and "
+        "underscores",
+    ),
+]
 TagText = Annotated[str, text(128, least=0)]
+
+ECS_ACTIONS: Final = (
+    "ApplyAutoSnapshotPolicy", "CreateSnapshot", "DescribeAvailableResource",
+    "DescribeDiskEncryptionByDefaultStatus", "DescribeDisks", "DescribeImageFromFamily",
+    "DescribeImageSupportInstanceTypes", "DescribeImages", "DescribeInstanceTypes",
+    "DescribeInstances", "DescribeKeyPairs", "DescribeRegions", "DescribeSnapshots",
+    "DescribeTasks", "ReplaceSystemDisk", "StartInstance", "StopInstance",
+)  # fmt: skip
+"""Every ECS action that the operator calls: those that a rate can be set for."""
 
 # Not `minimum: 0.01`: kube-apiserver 1.36 cuts a bound to an integer for an integer, and takes 0.
 _RATE = {"type": "number", "minimum": 0, "exclusiveMinimum": True, "maximum": 10000}
@@ -51,7 +80,7 @@ class Rrsa(ApiModel):
 class EcsRamRole(ApiModel):
     """The RAM role of the instance that the operator runs on."""
 
-    name: Annotated[ShortText, described("Name of the RAM role.")]
+    name: Annotated[RoleName, described("Name of the RAM role.")]
 
 
 class AssumeRole(ApiModel):
@@ -59,7 +88,8 @@ class AssumeRole(ApiModel):
 
     role_arn: Annotated[RoleArn, described("ARN of the role to assume.")]
     session_name: Annotated[
-        ShortText | None, described("Session name, shown in the audit trail (2 to 64 characters).")
+        SessionName | None,
+        described("Session name, shown in the audit trail (2 to 64 characters)."),
     ] = None
     external_id: Annotated[
         ResourceId | None, described("External ID that the role's trust policy asks for.")
@@ -114,7 +144,7 @@ class LabelRequirement(ApiModel):
         )
     )
 
-    key: Annotated[LabelText, described("Key of the label.")]
+    key: Annotated[LabelKey, described("Key of the label.")]
     operator: Annotated[
         str,
         described(
@@ -130,7 +160,15 @@ class LabelSelector(ApiModel):
     """A label selector; all of its parts must hold. An empty one selects nothing here."""
 
     match_labels: Annotated[
-        FrozenMap[LabelValue], described("Labels that must have these values.", maxProperties=20)
+        FrozenMap[LabelValue],
+        described(
+            "Labels that must have these values.",
+            rule(
+                f"self.all(key, size(key) <= 317 && key.matches('{quoted(LABEL_KEY_PATTERN)}'))",
+                f"each key of matchLabels {LABEL_KEY_SAYS}",
+            ),
+            maxProperties=20,
+        ),
     ] = FrozenMap()
     match_expressions: Annotated[
         tuple[LabelRequirement, ...], described("Further requirements.", maxItems=20)
@@ -155,6 +193,14 @@ class AllowedInstances(ApiModel):
         described(
             "Tags that an instance must have, all of them. A value may hold $(namespace), which "
             "stands for the namespace of the SystemDiskSpec.",
+            rule(
+                "self.all(key, size(key) >= 1 && size(key) <= 128)",
+                "each key of allowedInstances.tags must have 1 to 128 characters",
+            ),
+            rule(
+                "self.all(key, !self[key].replace('$(namespace)', '').contains('$('))",
+                "a value of allowedInstances.tags may hold $(namespace), and no other variable",
+            ),
             maxProperties=20,
         ),
     ] = FrozenMap()
@@ -171,6 +217,11 @@ class Limits(ApiModel):
         FrozenMap[Rate],
         described(
             "Highest rate by ECS action and region, such as DescribeInstances: 5.",
+            rule(
+                f"self.all(action, action in {list(ECS_ACTIONS)})",
+                "limits.requestsPerSecond knows the ECS actions that are called, as ECS spells "
+                f"them: {', '.join(ECS_ACTIONS)}",
+            ),
             maxProperties=100,
         ),
     ] = FrozenMap()
@@ -237,10 +288,14 @@ class Require(ApiModel):
     ] = False
 
 
-_LOOPBACK = (
-    r"^http://(localhost|127([.](25[0-5]|2[0-4][0-9]|1?[0-9]{1,2})){3}|\\[::1\\])(:[0-9]{1,5})?/?$"
+_PORT = (
+    r"(:([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?"
 )
-_HTTPS = r"^(https://)?([A-Za-z0-9.-]+|\\[[0-9A-Fa-f:]+\\])(:[0-9]{1,5})?/?$"
+_NAME = r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?"
+_LOOPBACK = (
+    r"^http://(localhost|127([.](25[0-5]|2[0-4][0-9]|1?[0-9]{1,2})){3}|\\[::1\\])" + _PORT + "/?$"
+)
+_HTTPS = rf"^(https://)?({_NAME}([.]{_NAME})*[.]?|\\[[0-9A-Fa-f:]+\\]){_PORT}/?$"
 
 Endpoint = Annotated[str, text(256)]
 
@@ -256,8 +311,9 @@ class EcsAccountSpec(ApiModel):
             "URL with https. Plain http only for a loopback address.",
             rule(
                 f"self.matches('{_HTTPS}') || self.matches('{_LOOPBACK}')",
-                "endpoint must be a host name or an https:// URL without a path; plain http:// "
-                "only for a loopback address, since passwords travel in requests",
+                "endpoint must be a host name or an https:// URL without a path, with a port of at "
+                "most 65535 if with one; plain http:// only for a loopback address, since "
+                "passwords travel in requests",
             ),
         ),
     ] = None

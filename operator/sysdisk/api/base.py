@@ -155,7 +155,12 @@ RULES: Final = "x-kubernetes-validations"
 ID_PATTERN: Final = r"^[^\x00-\x20\x7f]+$"
 LABEL_PATTERN: Final = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 NAME_PATTERN: Final = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
-REGION_PATTERN: Final = r"^[a-z][a-z0-9-]*$"
+REGION_PATTERN: Final = r"^[a-z]([a-z0-9-]*[a-z0-9])?$"
+LABEL_KEY_PATTERN: Final = (
+    r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?"
+    r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$"
+)
+LABEL_VALUE_PATTERN: Final = r"^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$"
 
 
 def rule(
@@ -215,7 +220,18 @@ _LABEL_SAYS: Final = (
     "must be a DNS label: lower case letters, digits and dashes, no dash at either end"
 )
 _NAME_SAYS: Final = "must be a DNS name: lower case letters, digits, dashes and dots"
-_REGION_SAYS: Final = "must be a region ID, such as cn-hangzhou"
+_REGION_SAYS: Final = (
+    "must be a region ID, such as cn-hangzhou: lower case letters, digits and dashes"
+)
+LABEL_KEY_SAYS: Final = (
+    "must be the key of a label, such as team or example.com/team: at most 63 letters, digits, "
+    "dashes, underscores and dots, a letter or digit at either end, after an optional DNS name "
+    "and a slash"
+)
+_LABEL_VALUE_SAYS: Final = (
+    "must be the value of a label: at most 63 letters, digits, dashes, underscores and dots, a "
+    "letter or digit at either end"
+)
 
 ResourceId = Annotated[str, text(128, ID_PATTERN, _ID_SAYS)]
 """An ID of ECS: no spaces and control characters; their shapes are ECS's own business."""
@@ -229,6 +245,13 @@ ObjectName = Annotated[str, text(253, NAME_PATTERN, _NAME_SAYS)]
 LabelName = Annotated[str, text(63, LABEL_PATTERN, _LABEL_SAYS)]
 """The name of a Kubernetes object that is a DNS label, such as a namespace."""
 
+LabelKey = Annotated[str, text(317, LABEL_KEY_PATTERN, LABEL_KEY_SAYS)]
+"""The key of a Kubernetes label. No object can have another, so a test of one holds or fails for
+every object alike."""
+
+LabelValue = Annotated[str, text(63, LABEL_VALUE_PATTERN, _LABEL_VALUE_SAYS, least=0)]
+"""The value of a Kubernetes label; it may be empty."""
+
 
 _DURATION_PATTERN: Final = "^([0-9]{1,4}h)?([0-9]{1,5}m)?([0-9]{1,6}s)?$"
 
@@ -236,7 +259,7 @@ _DURATION_PATTERN: Final = "^([0-9]{1,4}h)?([0-9]{1,5}m)?([0-9]{1,6}s)?$"
 def duration_rule(name: str, least: str, most: str) -> Json:
     """Return the rule that a duration is well-formed and from `least` to `most`."""
     return rule(
-        f"self.matches('{_DURATION_PATTERN}') && "
+        f"self != '' && self.matches('{_DURATION_PATTERN}') && "
         f"duration(self) >= duration('{least}') && duration(self) <= duration('{most}')",
         f"{name} must be a duration from {least} to {most}, written like 90s, 10m or 1h30m",
     )

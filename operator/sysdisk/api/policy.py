@@ -57,9 +57,35 @@ CRON = (
     )
     + "$"
 )
-"""What cronsim reads, but for a range that runs backwards."""
+"""What cronsim reads, but for ranges that run backwards and days that never come."""
+
+_FORWARDS = (
+    "self.findAll('[0-9]{1,18}-[0-9]{1,18}')"
+    ".all(range, int(range.split('-')[0]) <= int(range.split('-')[1]))"
+)
+_IN_ORDER = f"'{_DAYS} {_MONTHS}'"
+_FORWARDS_BY_NAME = (
+    "self.upperAscii().findAll('[A-Z]{3}-[A-Z]{3}').all(range, "
+    f"{_IN_ORDER}.indexOf(range.substring(0, 3)) <= {_IN_ORDER}.indexOf(range.substring(4)))"
+)
+
+
+def _never(days: str, months: str) -> str:
+    """Return the pattern of a schedule on none but these days of none but these months.
+
+    Without a `*` as day of the week it opens on that day, too (Debian's cron).
+    """
+    day, month = f"({days})(-({days}))?", f"({months})"
+    return f"^[^ ]+ +[^ ]+ +{day}(,{day})* +{month}(,{month})* +[*]"
+
+
+NEVER = "(?i)" + "|".join(
+    (_never("0*3[01]", "0*2|FEB"), _never("0*31", "0*(2|4|6|9|11)|FEB|APR|JUN|SEP|NOV"))
+)
 
 _ZONE = r"^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+){0,3}$"
+_KNOWN = "self != 'Local' && timestamp('2000-01-01T00:00:00Z').getFullYear(self) > 0"
+"""Whether the API server knows a zone: it fails to say the year there where it does not."""
 
 Cron = Annotated[str, text(128, least=9)]
 TimeZone = Annotated[str, text(64)]
@@ -77,6 +103,15 @@ class MaintenanceWindow(ApiModel):
                 "schedule must be a cron expression of five fields (minute 0-59, hour 0-23, day of "
                 "month 1-31, month 1-12, day of week 0-7), such as 0 2 * * 6",
             ),
+            rule(
+                f"{_FORWARDS} && {_FORWARDS_BY_NAME}",
+                "schedule holds a range that runs backwards: write 22-23,0-2 for 22-2, and "
+                "FRI,SAT,SUN,MON for FRI-MON",
+            ),
+            rule(
+                f"!self.matches('{NEVER}')",
+                "schedule names a day of the month that never comes, such as 30 in February",
+            ),
         ),
     ]
     duration: Annotated[
@@ -91,7 +126,7 @@ class MaintenanceWindow(ApiModel):
         described(
             "IANA time zone in which the schedule is read, such as `Asia/Shanghai`. UTC if absent.",
             rule(
-                f"self.matches('{_ZONE}')",
+                f"self.matches('{_ZONE}') && {_KNOWN}",
                 "timeZone must be the name of an IANA time zone, such as Asia/Shanghai or UTC",
             ),
         ),

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import ConfigDict
 
@@ -60,6 +60,9 @@ class SecurityEnhancementStrategy(StrEnum):
     ACTIVE = "Active"
     DEACTIVE = "Deactive"
 
+
+ARCHITECTURES: Final = ("i386", "x86_64", "arm64")
+"""What ECS takes as the architecture of a disk that stands in the place of an image."""
 
 SecretKey = Annotated[
     str,
@@ -138,6 +141,15 @@ class Encryption(ApiModel):
 class Arn(ApiModel):
     """One entry of the parameter Arn, which ECS keeps for itself."""
 
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule(
+                "has(self.roleArn) || has(self.roleType) || has(self.assumeRoleFor)",
+                "an entry of advanced.arns must say roleArn, roleType or assumeRoleFor",
+            )
+        )
+    )
+
     role_arn: Annotated[FreeText | None, described("ECS Arn.N.Rolearn.")] = None
     role_type: Annotated[FreeText | None, described("ECS Arn.N.RoleType.")] = None
     assume_role_for: Annotated[
@@ -148,6 +160,26 @@ class Arn(ApiModel):
 class Advanced(ApiModel):
     """Deprecated and not public parameters, sent as given where the account allows them."""
 
+    model_config = ConfigDict(
+        json_schema_extra=rules(
+            rule(
+                "!has(self.diskId) || (has(self.platform) && has(self.architecture))",
+                "advanced.diskId needs advanced.platform and advanced.architecture",
+                field=".diskId",
+            ),
+            rule(
+                "has(self.diskId) || !has(self.platform)",
+                "advanced.platform goes with advanced.diskId, and with nothing else",
+                field=".platform",
+            ),
+            rule(
+                "has(self.diskId) || !has(self.architecture)",
+                "advanced.architecture goes with advanced.diskId, and with nothing else",
+                field=".architecture",
+            ),
+        )
+    )
+
     disk_id: Annotated[
         ResourceId | None,
         described("Disk to replace with, in the place of an image. Deprecated (ECS DiskId)."),
@@ -156,7 +188,14 @@ class Advanced(ApiModel):
         FreeText | None, described("Goes with diskId. Deprecated (ECS Platform).")
     ] = None
     architecture: Annotated[
-        FreeText | None, described("Goes with diskId. Deprecated (ECS Architecture).")
+        FreeText | None,
+        described(
+            "i386, x86_64 or arm64; goes with diskId. Deprecated (ECS Architecture).",
+            rule(
+                f"self in {list(ARCHITECTURES)}",
+                f"advanced.architecture must be one of {', '.join(ARCHITECTURES)}",
+            ),
+        ),
     ] = None
     encrypt_algorithm: Annotated[
         FreeText | None,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
@@ -11,7 +11,7 @@ from sysdisk.api.account import EcsAccountSpec, EcsAccountStatus
 from sysdisk.api.account import Identity as IdentityStatus
 from sysdisk.api.reasons import AccountReason
 from sysdisk.api.status import Condition, ConditionStatus
-from sysdisk.core import words
+from sysdisk.core import windows, words
 from sysdisk.ecs.errors import CredentialsError, EcsError
 from sysdisk.ecs.sdk import Identity
 from sysdisk.kube.errors import KubeError
@@ -53,6 +53,7 @@ NOT_ENFORCED: Final = Health(
     "binding denies an approval by just anybody. Nothing new begins. Install it (chart value "
     "policies.enabled), or drop require.approval.",
 )
+_REMARK: Final = " But no replacement can begin under its windows: "
 UNCHECKED: Final = Health(AccountReason.UNCHECKED, "its credentials have not been checked yet")
 NOT_CHECKED_FOR: Final = frozenset(
     {AccountReason.APPROVAL_NOT_ENFORCED, AccountReason.BRAKE_PULLED}
@@ -71,6 +72,22 @@ def of_brake(name: str, failures: int, limit: int) -> Health | None:
         "in the specs that failed (`kubectl get sds -A -o wide`), then run "
         f"`sysdisk resume --account {name}`.",
     )
+
+
+def remarked(health: Health, spec: EcsAccountSpec) -> Health:
+    """Return `health` with what is wrong with the windows of `spec`, in place of an earlier remark.
+
+    No look at ECS shows it, and a spec tells it only to those who read the spec.
+    """
+    message = health.message.partition(_REMARK)[0]
+    wrong = [
+        f"{place}.{fault}"
+        for place, part in (("defaults", spec.defaults), ("require", spec.require))
+        for fault in windows.faults(part.maintenance_windows or ())
+    ]
+    if health.ready and wrong:
+        message += f"{_REMARK}{'; '.join(wrong)}. Correct it."
+    return replace(health, message=message)
 
 
 def of_identity(identity: Identity) -> Health:

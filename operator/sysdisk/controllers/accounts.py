@@ -345,7 +345,7 @@ class Accounts:
             shown = held
         if shown.ready and not await self._enforced(account.spec):
             shown = NOT_ENFORCED
-        shown = _as_told(account, before, shown)
+        shown = account_health.remarked(_as_told(account, before, shown), account.spec)
         after = before.replace(
             observed_generation=generation,
             conditions=(account_health.condition(before, shown, generation, now),),

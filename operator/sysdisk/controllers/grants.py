@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Final
 
 from sysdisk.api.account import AllowedNamespaces, EcsAccountSpec, LabelRequirement, LabelSelector
+from sysdisk.api.base import LABEL_KEY_PATTERN, LABEL_VALUE_PATTERN
 from sysdisk.core.world import Grant
 
 NAMESPACE_VARIABLE: Final = "$(namespace)"
+PREFIX_LIMIT: Final = 253
+"""Characters before the slash in the key of a label. Source: Kubernetes, "Labels and Selectors"."""
+
+_KEY: Final = re.compile(LABEL_KEY_PATTERN)
+_VALUE: Final = re.compile(LABEL_VALUE_PATTERN)
 
 
 def grant_for(spec: EcsAccountSpec, namespace: str) -> Grant:
@@ -37,7 +44,12 @@ def selects(selector: LabelSelector, labels: Mapping[str, str]) -> bool:
 
 
 def _holds(requirement: LabelRequirement, labels: Mapping[str, str]) -> bool:
-    """Source: Kubernetes, LabelSelectorRequirement; NotIn also holds where the label is absent."""
+    """Source: Kubernetes, LabelSelectorRequirement; NotIn also holds where the label is absent.
+
+    What no label can be holds nowhere: NotIn and DoesNotExist would else grant every namespace.
+    """
+    if not _can_be(requirement):
+        return False
     there, value = requirement.key in labels, labels.get(requirement.key)
     match requirement.operator:
         case "In":
@@ -49,3 +61,14 @@ def _holds(requirement: LabelRequirement, labels: Mapping[str, str]) -> bool:
         case "DoesNotExist":
             return not there
     return False
+
+
+def _can_be(requirement: LabelRequirement) -> bool:
+    """Whether there can be a label of this key and these values. An API server refuses others; an
+    object may be older than its rule."""
+    prefix, _, _ = requirement.key.rpartition("/")
+    return (
+        len(prefix) <= PREFIX_LIMIT
+        and _KEY.fullmatch(requirement.key) is not None
+        and all(_VALUE.fullmatch(value) for value in requirement.values)
+    )

@@ -11,13 +11,12 @@ from typing import Final
 
 from sysdisk.api.meta import LABEL_LOGIN
 from sysdisk.api.reasons import Reason
-from sysdisk.api.spec import Advanced
+from sysdisk.api.spec import ARCHITECTURES, Advanced
 from sysdisk.api.status import OperationInputs
 from sysdisk.core.model import Subject
 from sysdisk.core.preflight_fault import Fault
 from sysdisk.core.world import Disk, Image, Instance, Observed, SecretLook, SecretState
 
-ARCHITECTURES: Final = ("i386", "x86_64", "arm64")
 _LOCAL_DISKS: Final = ("ephemeral", "local")
 _OTHER_DISK: Final = "Name another disk in advanced.diskId, or use imageId."
 

@@ -29,6 +29,7 @@ from sysdisk.core.model import (
 )
 from sysdisk.core.plan import make_plan
 from sysdisk.core.preflight import faults, summary
+from sysdisk.core.remarks import remarks
 from sysdisk.core.verdict import verdict, with_sight, without_sight
 from sysdisk.core.wanted import (
     Difference,
@@ -302,6 +303,7 @@ def _right_words(
             f" ECS has locked the instance ({locks(instance.locks)}); nothing can be replaced "
             "until it is lifted."
         )
+    text += remarks(subject)
     if lost := _lost(subject, status):
         return Reason.DRIFTED, (
             f"{text} But since it was replaced: {'; '.join(lost)}. Put that right by hand; this is "

@@ -29,9 +29,9 @@ class Foresight(StrEnum):
 
 
 _ROWS: Final[Mapping[Foresight, tuple[int, ...]]] = {
-    Foresight.APPLY: (7, 20, 61, 62, 70, 71),
+    Foresight.APPLY: (7, 12, 13, 14, 20, 61, 62, 70, 71),
     Foresight.REFUSED: (
-        *(1, 2, 3, 5, 6, 8, 9, 10, 11, 12, 13, 14, 16, 17, 18, 19, 21, 22, 23, 26, 33),
+        *(1, 2, 3, 5, 6, 8, 9, 10, 11, 16, 17, 18, 19, 21, 22, 23, 26, 33),
         *(40, 41, 43, 46, 47, 48, 51, 53, 55, 56, 57, 59, 69, 73, 77, 78, 80, 81, 82, 83, 84),
     ),
     Foresight.WAITED: (37, 38, 39, 45, 50, 74),
@@ -46,10 +46,6 @@ FORESIGHT: Final[Mapping[int, Foresight]] = {
 """Row of the error table to how it is foreseen; every row of the catalogue is in it."""
 
 _ADVANCED: Final = "DescribeDisks of the disk that advanced.diskId names."
-_REQUEST: Final = "The request itself; only advanced.diskId asks for it."
 
-LOOKED_AT: Final[Mapping[int, str]] = {
-    **dict.fromkeys((12, 13, 14), _REQUEST),
-    **dict.fromkeys((16, 17, 18, 19, 22, 53), _ADVANCED),
-}
+LOOKED_AT: Final[Mapping[int, str]] = dict.fromkeys((16, 17, 18, 19, 22, 53), _ADVANCED)
 """What is read for a row, where that is more than the catalogue's `detect` says."""

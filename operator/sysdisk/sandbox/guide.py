@@ -12,7 +12,7 @@ import yaml
 
 from sysdisk.sandbox.borrowed import labelled
 from sysdisk.sandbox.child import Operator
-from sysdisk.sandbox.stage import LOGIN, TEAM, Stage, secret, spec_manifest
+from sysdisk.sandbox.stage import ENVTEST, LOGIN, TEAM, Stage, secret, spec_manifest
 
 PASSWORD: Final = "Sandbox-2026"  # noqa: S105 - for a simulated machine
 
@@ -110,7 +110,7 @@ Lock a machine as ECS does; its spec shows it within 30 s:
      curl -s {url}/_control/change -H 'Content-Type: application/json' \\
        -d '{{"what": "lock", "instance_id": "{first}", "reason": "security"}}'
 
-{_ending(stage)}"""
+{ending(stage)}"""
 
 
 def _operator(stage: Stage, operator: Operator | None) -> str:
@@ -123,9 +123,20 @@ def _operator(stage: Stage, operator: Operator | None) -> str:
     )
 
 
-def _ending(stage: Stage) -> str:
+def ending(stage: Stage) -> str:
+    """Return the last lines: what this Kubernetes API cannot do, and what Ctrl-C does."""
+    if stage.kube == ENVTEST:
+        return (
+            "No controller runs beside this kube-apiserver: a namespace that is deleted stays\n"
+            "Terminating, and `kubectl delete namespace` waits in vain unless --wait=false is "
+            "given.\n"
+            "Ctrl-C ends everything and removes it."
+        )
     if stage.own:
-        return "Ctrl-C ends everything and removes it."
+        return (
+            "This Kubernetes API knows no server-side apply (kubectl's --server-side).\n"
+            "Ctrl-C ends everything and removes it."
+        )
     return (
         "Ctrl-C ends everything, and removes from your cluster what the sandbox made there:\n"
         f"its namespaces with all that is in them, the account, every spec in {TEAM}, the CRDs."

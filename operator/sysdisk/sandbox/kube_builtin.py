@@ -188,5 +188,10 @@ def complete(store: KubeStore) -> KubeStore:
         strategy = strategies.get(resource.key, resource.strategy)
         converter = EVENTS_V1 if resource.group == "events.k8s.io" else None
         store.register(replace(resource, strategy=strategy, converter=converter))
+    # Those that a store begins with were made before it knew what a namespace is.
+    first = NamespaceStrategy()
+    store.rewrite(
+        store.resource("", "v1", "namespaces"), lambda obj: first.prepare(dict(obj), None)
+    )
     serve_definitions(store)
     return store

@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import base64
 import binascii
+import logging
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from functools import lru_cache
 from itertools import pairwise
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import cel
 
@@ -29,14 +31,22 @@ _RESERVED = frozenset(
         *("var", "void", "while"),
     }
 )
-_LITERAL_OR_SIZE = re.compile(
+_LITERAL_OR_OURS = re.compile(
     r"""(?P<literal>[rRbB]{0,2}(?:'''.*?'''|\"\"\".*?\"\"\"|'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"))"""
-    r"""|(?P<size>\bsize\b(?=\s*\())""",
+    r"""|(?P<size>\bsize\b(?=\s*\())"""
+    r"""|(?P<getter>\bget[A-Z][A-Za-z]+\b(?=\s*\(\s*[^\s)]))""",
     re.DOTALL,
 )
 _CHAIN = re.compile(r"\b(?:self|oldSelf)((?:\.[A-Za-z_]\w*\b(?!\s*\())+)")
 _DURATION = re.compile(r"([0-9.]+)(ns|us|µs|ms|s|m|h)")
+_RAISED = re.compile(r"Python function call failed: \w+: (.*)\. Check function arguments")
+"""How the library says what a function of ours raised."""
+_OFFSET = re.compile(r"([+-]?)([0-9]{2}):([0-9]{2})")
 _SECONDS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+# The library warns of each function of ours that raises; the refusal says it already.
+logging.getLogger("cel").setLevel(logging.ERROR)
 
 
 class CelError(Exception):
@@ -60,13 +70,21 @@ class Expression:
 @lru_cache(maxsize=4096)
 def compiled(source: str) -> Expression:
     """Return the compiled expression. Raises CelError with the position of a syntax error."""
-    text = _LITERAL_OR_SIZE.sub(lambda hit: hit["literal"] or "sizeOf", source)
+    text = _LITERAL_OR_OURS.sub(_by_our_name, source)
     try:
         program = cel.compile(text)
         variables = frozenset(program.variables())
     except ValueError as exc:
         raise CelError(str(exc).partition(": ")[2] or str(exc)) from exc
     return Expression(source, program, variables)
+
+
+def _by_our_name(hit: re.Match[str]) -> str:
+    """Return a call by the name that it has in `_FUNCTIONS`, where the library has another sense
+    for it: `size` counts bytes there, and the getters of timestamps know no zone."""
+    if hit["getter"]:
+        return f"{hit['getter']}In"
+    return hit["literal"] or "sizeOf"
 
 
 def evaluate(expression: Expression, values: Mapping[str, Any]) -> Any:
@@ -77,7 +95,8 @@ def evaluate(expression: Expression, values: Mapping[str, Any]) -> Any:
     except KeyError as exc:
         raise CelError(f"no such key: {exc.args[0]}") from exc
     except (ValueError, TypeError, RuntimeError, IndexError, OverflowError) as exc:
-        raise CelError(str(exc)) from exc
+        ours = _RAISED.search(str(exc))
+        raise CelError(ours[1] if ours else str(exc)) from exc
 
 
 def optional(value: Any, *, present: bool) -> Any:
@@ -126,7 +145,7 @@ def undeclared_fields(schema: Json, source: str, *, root: bool = False) -> list[
     the fields that every object has count as declared.
     """
     missing: list[str] = []
-    for chain in _CHAIN.findall(_LITERAL_OR_SIZE.sub(lambda hit: "''", source)):
+    for chain in _CHAIN.findall(_LITERAL_OR_OURS.sub(lambda hit: "''", source)):
         at: Json = schema
         for name in chain.strip(".").split("."):
             properties = {escape(key): inside for key, inside in _declared(at, root=root).items()}
@@ -237,11 +256,38 @@ def _ascii(change: Callable[[str], str]) -> Callable[[str], str]:
     return lambda text: "".join(change(char) if char.isascii() else char for char in text)
 
 
+def _zone(name: str) -> tzinfo:
+    """Return the zone of a name or an offset such as `+08:00`. Raises ValueError in Go's words."""
+    if offset := _OFFSET.fullmatch(name):
+        sign, hours, minutes = offset.groups()
+        length = timedelta(hours=int(hours), minutes=int(minutes))
+        return timezone(-length if sign == "-" else length)
+    try:
+        return ZoneInfo(name or "UTC")
+    except (KeyError, ValueError, OSError):  # OSError: of a directory, such as Asia
+        raise ValueError(f"unknown time zone {name}") from None
+
+
+def _local(read: Callable[[datetime], int]) -> Callable[[datetime, str], int]:
+    """Return a getter of timestamps in a zone that is given."""
+    return lambda when, zone: read(when.astimezone(_zone(zone)))
+
+
 _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "sizeOf": len,
     "charAt": lambda text, at: text[at : at + 1],
     "find": _find,
     "findAll": _find_all,
+    "getDateIn": _local(lambda at: at.day),
+    "getDayOfMonthIn": _local(lambda at: at.day - 1),
+    "getDayOfWeekIn": _local(lambda at: at.isoweekday() % 7),
+    "getDayOfYearIn": _local(lambda at: at.timetuple().tm_yday - 1),
+    "getFullYearIn": _local(lambda at: at.year),
+    "getHoursIn": _local(lambda at: at.hour),
+    "getMillisecondsIn": _local(lambda at: at.microsecond // 1000),
+    "getMinutesIn": _local(lambda at: at.minute),
+    "getMonthIn": _local(lambda at: at.month - 1),
+    "getSecondsIn": _local(lambda at: at.second),
     "indexOf": _index_of,
     "isSorted": _is_sorted,
     "join": lambda items, separator="": separator.join(items),

@@ -23,6 +23,8 @@ from sysdisk.sandbox.kube_store import KubeStore, thaw, timestamp
 
 Json = Mapping[str, Any]
 CRD_GROUP = "apiextensions.k8s.io"
+_TYPES = ("array", "boolean", "integer", "number", "object", "string")
+_COLUMN_TYPES = ("boolean", "date", "integer", "number", "string")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +108,19 @@ def _version_causes(version: Json, n: int, path: str) -> Iterator[Cause]:
         yield cause("FieldValueInvalid", f"{path}.type", schema.get("type", ""), detail)
     yield from _structural_causes(schema, path, root=True)
     for m, column in enumerate(version.get("additionalPrinterColumns") or ()):
-        where = f"spec.versions[{n}].additionalPrinterColumns[{m}].jsonPath"
-        try:
-            json_path(column.get("jsonPath", ""))
-        except JsonPathError as exc:
-            yield cause("FieldValueInvalid", where, column.get("jsonPath", ""), str(exc))
+        yield from _column_causes(column, f"spec.versions[{n}].additionalPrinterColumns[{m}]")
+
+
+def _column_causes(column: Json, path: str) -> Iterator[Cause]:
+    type_ = column.get("type") or ""
+    if type_ not in _COLUMN_TYPES:
+        reason = "FieldValueInvalid" if type_ else "FieldValueRequired"
+        detail = f"must be one of {','.join(_COLUMN_TYPES)}"
+        yield cause(reason, f"{path}.type", type_, detail)
+    try:
+        json_path(column.get("jsonPath", ""))
+    except JsonPathError as exc:
+        yield cause("FieldValueInvalid", f"{path}.jsonPath", column.get("jsonPath", ""), str(exc))
 
 
 def _structural_causes(schema: Any, path: str, *, root: bool = False) -> Iterator[Cause]:
@@ -120,11 +130,17 @@ def _structural_causes(schema: Any, path: str, *, root: bool = False) -> Iterato
     open_ended = schema.get("x-kubernetes-int-or-string") or schema.get(
         "x-kubernetes-preserve-unknown-fields"
     )
-    if not schema.get("type") and not open_ended:
+    type_ = schema.get("type")
+    if not type_ and not open_ended:
         where = f"{path}.type"
         yield cause(
             "FieldValueRequired", where, "", "must not be empty for specified object fields"
         )
+    if type_ and type_ not in _TYPES:
+        known = ", ".join(f'"{each}"' for each in _TYPES)
+        detail = f"supported values: {known}"
+        yield cause("FieldValueNotSupported", f"{path}.type", type_, detail)
+        return
     if "properties" in schema and "additionalProperties" in schema:
         detail = "additionalProperties and properties are mutual exclusive"
         yield cause("FieldValueForbidden", f"{path}.additionalProperties", "", detail)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.contract.kube.client import Api
-from tests.contract.kube.widget import CRDS, definition, widget
+from tests.contract.kube.widget import CRDS, GROUP, definition, widget
 
 UNCHECKED = ("<nil>", "FieldValueInvalid")
 
@@ -72,6 +72,27 @@ async def test_defaults_are_filled_in_and_unknown_fields_dropped(api: Api, widge
         "free": {"any": {"thing": 1}},
     }
     assert "spec.unknown" in made.headers["Warning"]
+
+
+@pytest.mark.parametrize("zone", ["Asia/Shanghai", "+08:00"])
+async def test_a_rule_reads_a_time_in_a_zone(api: Api, widgets: str, zone: str) -> None:
+    assert (await api.ask("POST", widgets, widget("a", zone=zone))).code == 201
+
+
+@pytest.mark.parametrize(
+    ("zone", "words"),
+    [
+        ("UTC", "it is not six there"),
+        ("Mars/Olympus", "unknown time zone Mars/Olympus evaluating rule: it is not six there"),
+        ("asia/shanghai", "unknown time zone asia/shanghai evaluating rule"),
+    ],
+)
+async def test_a_rule_about_a_zone_that_there_is_not_is_an_error(
+    api: Api, widgets: str, zone: str, words: str
+) -> None:
+    refused = await api.ask("POST", widgets, widget("a", zone=zone))
+    assert (refused.code, {name for name, _ in refused.causes}) == (422, {"spec.zone"})
+    assert words in refused.body["message"]
 
 
 async def test_null_stays_only_where_it_is_allowed(api: Api, widgets: str) -> None:
@@ -141,6 +162,10 @@ def _break(change: str) -> dict[str, Any]:
     match change:
         case "a field without a type":
             del spec["properties"]["size"]["type"]
+        case "a type that there is not":
+            spec["properties"]["size"]["type"] = "nonsense"
+        case "a column of a type that there is not":
+            broken["spec"]["versions"][0]["additionalPrinterColumns"][0]["type"] = "nonsense"
         case "a rule that does not parse":
             spec["x-kubernetes-validations"][0]["rule"] = "self."
         case "a rule about an undeclared field":
@@ -158,6 +183,8 @@ def _break(change: str) -> dict[str, Any]:
     "change",
     [
         "a field without a type",
+        "a type that there is not",
+        "a column of a type that there is not",
         "a rule that does not parse",
         "a rule about an undeclared field",
         "a default that its schema refuses",
@@ -167,4 +194,20 @@ def _break(change: str) -> dict[str, Any]:
 )
 async def test_a_definition_is_refused_for(api: Api, change: str) -> None:
     refused = await api.ask("POST", CRDS, _break(change))
+    assert (refused.code, refused.body["reason"]) == (422, "Invalid")
+
+
+async def test_a_definition_says_which_types_there_are(api: Api) -> None:
+    refused = await api.ask("POST", CRDS, _break("a type that there is not"))
+    assert (
+        'properties[size].type: Unsupported value: "nonsense": supported values: "array", '
+        in (refused.body["message"])
+    )
+
+
+async def test_a_patch_of_a_definition_is_checked_like_a_new_one(api: Api, widgets: str) -> None:
+    path = f"{CRDS}/widgets.{GROUP}"
+    field = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/note/type"
+    patch = [{"op": "replace", "path": field, "value": "nonsense"}]
+    refused = await api.ask("PATCH", path, patch, kind="application/json-patch+json")
     assert (refused.code, refused.body["reason"]) == (422, "Invalid")

@@ -41,6 +41,12 @@ async def test_apply_says_created_unchanged_and_configured(kubectl: TellingKubec
     assert "warning" not in "".join(said).lower()
 
 
+async def test_the_first_namespaces_are_active(kubectl: TellingKubectl) -> None:
+    names = ("default", "kube-public", "kube-system")
+    lines = (await kubectl("get", "ns", *names, "--no-headers")).splitlines()
+    assert [line.split()[:2] for line in lines] == [[name, "Active"] for name in names]
+
+
 async def test_built_in_kinds_are_applied_twice_without_a_change(kubectl: TellingKubectl) -> None:
     labels = {"app": "x"}
     pod = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "c", "image": "i"}]}}

@@ -54,6 +54,16 @@ _SPEC: dict[str, Any] = {
         "free": {"type": "object", "x-kubernetes-preserve-unknown-fields": True},
         "port": {"x-kubernetes-int-or-string": True},
         "labels": {"type": "object", "additionalProperties": {"type": "string"}},
+        "zone": {
+            "type": "string",
+            "maxLength": 50,
+            "x-kubernetes-validations": [
+                {
+                    "rule": "timestamp('2026-03-01T22:30:00Z').getHours(self) == 6",
+                    "message": "it is not six there",
+                }
+            ],
+        },
         "when": {"type": "string", "format": "date-time"},
     },
 }

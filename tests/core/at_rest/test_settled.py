@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -25,6 +26,7 @@ from tests.support.builders import (
 from sysdisk.api.meta import (
     ANNOTATION_REPLACE,
 )
+from sysdisk.api.policy import MaintenanceWindow
 from sysdisk.api.reasons import Reason, Standing, standing
 from sysdisk.api.status import (
     Settled,
@@ -154,3 +156,54 @@ def test_a_family_is_resolved_anew_where_something_new_is_asked_for(
     edited = replace(pinned(), spec=subject(**{**FAMILY, **change}).spec, generation=2)
     decision = decide(edited, replaced("Running", family=Family("x", "m-9")), at(1))
     assert (decision.status.resolved_image_id == "m-9") is anew
+
+
+# -- remarks ------------------------------------------------------------------------------------
+
+UNREADABLE = MaintenanceWindow(schedule="0 2 * * FRI-1", duration=timedelta(hours=4))
+
+
+@pytest.mark.parametrize(
+    ("by", "where"),
+    [
+        ("spec", "spec.maintenanceWindows[0]: schedule '0 2 * * FRI-1'"),
+        ("defaults", "EcsAccount default, defaults.maintenanceWindows[0]: schedule"),
+        ("require", "EcsAccount default, require.maintenanceWindows[0]: schedule"),
+    ],
+)
+def test_windows_that_are_not_understood_are_told_before_a_plan_is_due(by: str, where: str) -> None:
+    wrong = settled()
+    part = getattr(wrong, by).replace(maintenance_windows=(UNREADABLE,))
+    decision = decide(replace(wrong, **{by: part}), replaced("Running"), at(1))
+    status, reason, message = ready(decision)
+    assert (status, reason) == ("True", Reason.UP_TO_DATE)
+    assert f"as declared. But no replacement can begin: {where}" in message
+
+
+def test_windows_that_are_understood_are_no_matter_at_rest() -> None:
+    right = settled(maintenanceWindows=[{"schedule": "0 2 * * 6", "duration": "4h"}])
+    assert ready(decide(right, replaced("Running"), at(1)))[2].endswith("as declared.")
+
+
+@pytest.mark.parametrize(
+    ("advanced", "told"),
+    [
+        ({"encryptAlgorithm": "SM4"}, "spec.advanced is in use (encryptAlgorithm): deprecated"),
+        (
+            {"arns": [{"roleType": "service"}], "encryptAlgorithm": "SM4"},
+            "spec.advanced is in use (encryptAlgorithm, arns): deprecated",
+        ),
+    ],
+)
+def test_parameters_that_are_deprecated_or_not_public_are_told_while_in_use(
+    advanced: dict[str, Any], told: str
+) -> None:
+    decision = decide(settled(advanced=advanced), replaced("Running"), at(1))
+    status, _, message = ready(decision)
+    assert status == "True"
+    assert f"as declared. {told}" in message
+
+
+def test_an_advanced_that_says_nothing_is_not_in_use() -> None:
+    decision = decide(settled(advanced={}), replaced("Running"), at(1))
+    assert "advanced" not in ready(decision)[2]
