@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import pytest
@@ -56,7 +56,9 @@ async def sysdisk(stage: Stage, *arguments: str, given: str = "") -> tuple[int, 
     return done.exit_code, done.stdout, done.stderr
 
 
-async def planned(stage: Stage, name: str, **plan: Any) -> None:
+async def planned(
+    stage: Stage, name: str, more: Mapping[str, Any] | None = None, **plan: Any
+) -> None:
     """Create a spec and write a status with a plan, as the operator would."""
     made = await stage.client.create(
         SPECS, TEAM, spec_manifest(name, instanceId=f"i-{name}", imageId="m-2")
@@ -66,7 +68,7 @@ async def planned(stage: Stage, name: str, **plan: Any) -> None:
         TEAM,
         name,
         resource_version=made["metadata"]["resourceVersion"],
-        status={"observedGeneration": 1, "plan": PLAN | plan},
+        status={"observedGeneration": 1, "plan": PLAN | plan, **(more or {})},
     )
 
 
@@ -267,6 +269,14 @@ async def test_a_spent_plan_is_not_approved_before_a_retry(stage: Stage, name: s
     assert code == 1
     assert f"sysdisk retry {name}" in err
     assert await annotated(stage, name) == {}
+
+
+async def test_a_spent_plan_whose_retry_is_on_record_is_approved(stage: Stage, name: str) -> None:
+    taken = {"planId": PLAN["id"], "taken": True}
+    await planned(stage, name, {"retry": taken}, spent=True)
+    code, _, err = await sysdisk(stage, "approve", name, "-n", TEAM, "--yes")
+    assert code == 0, err
+    assert (await annotated(stage, name))["sysdisk.dev/approve"] == PLAN["id"]
 
 
 async def test_a_retry_names_the_spent_plan_and_says_that_it_needs_an_approval(

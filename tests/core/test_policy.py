@@ -7,7 +7,19 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from tests.support.builders import NOW, account, after, at, opened, operation, ready, seen, subject
+from tests.support.builders import (
+    NOW,
+    OLD_IMAGE,
+    SECURITY,
+    account,
+    after,
+    at,
+    opened,
+    operation,
+    ready,
+    seen,
+    subject,
+)
 
 from sysdisk.api.account import Defaults, Require
 from sysdisk.api.meta import ANNOTATION_APPROVE, ANNOTATION_APPROVED_BY, ANNOTATION_RETRY
@@ -26,6 +38,7 @@ from sysdisk.core.model import (
     StopInstance,
     Subject,
 )
+from sysdisk.core.world import AccountState, Observed
 
 # NOW is Sunday, 2026-03-01, 12:00 UTC.
 NOON = {"schedule": "0 12 * * *", "duration": "2h"}
@@ -121,10 +134,112 @@ def test_a_lapsed_approval_is_told_and_taken_off() -> None:
     assert (decision.action, decision.reason) == (DropApproval(), Reason.AWAITING_APPROVAL)
     assert condition(decision, "Approved") == ("False", "Lapsed")
     gone = replace(after(recorded, decision), annotations={})
-    anew = decide(gone, seen(), NOW + timedelta(days=7, seconds=1))
-    assert anew.status.plan is not None
-    assert anew.status.plan.expires_at is None
-    assert anew.reason is Reason.AWAITING_APPROVAL
+    for days in (7, 70):
+        anew = decide(gone, seen(), NOW + timedelta(days=days, seconds=1))
+        assert (anew.action, anew.reason) == (Nothing(), Reason.AWAITING_APPROVAL)
+        assert condition(anew, "Approved") == ("False", "Lapsed")
+        assert "The approval by ann lapsed at 2026-03-08T12:00:00Z" in ready(anew)[2]
+        gone = after(gone, anew)
+    again = decide(replace(gone, annotations=given.annotations), seen(), NOW + timedelta(days=71))
+    assert again.reason is Reason.PLANNED
+    assert again.status.plan is not None
+    assert again.status.plan.expires_at == NOW + timedelta(days=78)
+
+
+def test_an_approval_lapses_although_its_plan_went_and_came_back() -> None:
+    given = approved()
+    recorded = after(given, decide(given, seen(), NOW))
+    other = replace(recorded, spec=subject(approval="Manual", size=80).spec, generation=2)
+    away = after(other, decide(other, seen(), NOW + timedelta(days=1)))
+    back = replace(away, spec=given.spec, generation=3)
+    assert decide(back, seen(), NOW + timedelta(days=6)).action == AddFinalizer()
+    late = decide(back, seen(), NOW + timedelta(days=200))
+    assert (late.action, condition(late, "Approved")) == (DropApproval(), ("False", "Lapsed"))
+
+
+@pytest.mark.parametrize(
+    "meanwhile",
+    [
+        seen(account=None),
+        seen(account=account(state=AccountState.NOT_GRANTED)),
+        replace(seen(), instance=None),
+    ],
+    ids=["no-account", "no-grant", "no-instance"],
+)
+def test_an_approval_lapses_although_nothing_is_seen_meanwhile(meanwhile: Observed) -> None:
+    given = approved()
+    recorded = after(given, decide(given, seen(), NOW))
+    away = after(recorded, decide(recorded, meanwhile, NOW + timedelta(days=6)))
+    late = decide(away, seen(), NOW + timedelta(days=7))
+    assert late.action == DropApproval()
+
+
+def test_an_approval_lapses_although_nothing_is_due_meanwhile() -> None:
+    given = approved()
+    recorded = after(given, decide(given, seen(), NOW))
+    unwanted = replace(recorded, spec=subject(approval="Manual", imageId=OLD_IMAGE).spec)
+    idle = decide(unwanted, seen(), NOW + timedelta(days=6))
+    assert (idle.reason, idle.status.plan) == (Reason.UP_TO_DATE, None)
+    back = replace(after(unwanted, idle), spec=given.spec)
+    assert decide(back, seen(), NOW + timedelta(days=7)).action == DropApproval()
+
+
+FULL = seen(account=account(under_way=10))
+
+
+def test_an_approval_that_was_taken_off_holds_until_an_operation_begins_with_it() -> None:
+    given = approved()
+    recorded = after(given, decide(given, seen(), NOW))
+    # The pass that takes the annotation off, or one after it, or after a crash, meets a full house.
+    same_pass = replace(recorded, has_finalizer=True, orders_taken=True)
+    next_pass = replace(recorded, has_finalizer=True, annotations={})
+    for taken in (same_pass, next_pass):
+        held = decide(taken, FULL, at(1))
+        assert (held.action, held.reason) == (RemoveFinalizer(), Reason.AWAITING_SLOT)
+        bare = replace(after(taken, held), has_finalizer=False, orders_taken=False, annotations={})
+        still = decide(bare, FULL, at(hours=1))
+        assert (still.reason, condition(still, "Approved")) == (
+            Reason.AWAITING_SLOT,
+            ("True", "Approved"),
+        )
+        begun, _ = opened(bare, now=at(hours=2))
+        assert operation(begun).approved_by == "ann"
+        assert begun.status.approval is None
+
+
+@pytest.mark.parametrize("meanwhile", [seen(account=None), seen(failure="no answer")])
+def test_an_approval_that_was_taken_off_holds_through_a_moment_without_sight(
+    meanwhile: Observed,
+) -> None:
+    given = approved()
+    recorded = after(given, decide(given, seen(), NOW))
+    taken = replace(recorded, has_finalizer=True, annotations={})
+    held = decide(taken, meanwhile, at(1))
+    assert held.action == RemoveFinalizer()
+    bare = replace(after(taken, held), has_finalizer=False)
+    assert decide(bare, seen(), at(2)).action == AddFinalizer()
+
+
+def test_an_approval_that_is_taken_back_before_the_beginning_is_none() -> None:
+    given = approved()
+    held = after(given, decide(given, FULL, NOW))
+    assert decide(held, FULL, at(1)).reason is Reason.AWAITING_SLOT
+    back = decide(replace(held, annotations={}), seen(), at(2))
+    assert back.reason is Reason.AWAITING_APPROVAL
+    assert back.status.approval is None
+
+
+@pytest.mark.parametrize(
+    ("fields", "world"), [({"suspend": True}, seen()), ({}, seen(locks=SECURITY))]
+)
+def test_an_approval_behind_another_gate_is_recorded_once(
+    fields: dict[str, Any], world: Observed
+) -> None:
+    held = replace(approved(), spec=subject(approval="Manual", **fields).spec)
+    first = decide(held, world, NOW)
+    assert first.status.plan is not None
+    assert first.status.plan.expires_at == NOW + timedelta(days=7)
+    assert decide(after(held, first), world, at(hours=4)).status == first.status
 
 
 def test_an_approval_of_a_plan_that_is_void_approves_nothing() -> None:

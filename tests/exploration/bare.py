@@ -17,6 +17,7 @@ from sysdisk.api.status import (
     LastError,
     Operation,
     OperationInputs,
+    Order,
     Outcome,
     Plan,
     Step,
@@ -70,6 +71,7 @@ def bare(status: SystemDiskSpecStatus) -> SystemDiskSpecStatus:
             "observed_at": None,
             "previous_disk_id": None,
             "plan": _bare_plan(plan) if plan else None,
+            "approval": _bare_approval(status.approval) if status.approval else None,
             "operation": bare_op(op) if op else None,
             "history": _bare_history(status.history),
             "settled": settled.model_copy(update={"at": NOW}) if settled else None,
@@ -92,6 +94,11 @@ def _bare_plan(plan: Plan) -> Plan:
             "last_error": None,
         }
     )
+
+
+def _bare_approval(approval: Order) -> Order:
+    """Return it with all its days to come: so long, no walk goes."""
+    return approval.model_copy(update={"expires_at": NOW + LAPSES_AFTER})
 
 
 def _bare_history(history: tuple[HistoryEntry, ...]) -> tuple[HistoryEntry, ...]:

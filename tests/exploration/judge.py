@@ -129,7 +129,7 @@ def _rests_wrongly(book: Book, state: State, record: Record) -> str | None:
     if reason == Reason.AWAITING_WINDOW and state.window:
         return "waits for a window that is open"
     plan = status.plan.id if status.plan is not None else None
-    if reason == Reason.AWAITING_APPROVAL and record.approve == plan:
+    if reason == Reason.AWAITING_APPROVAL and plan in (record.approve, record.granted):
         return "waits for an approval that it has"
     return None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from typing import Any, Final
 
 import pytest
@@ -143,7 +144,8 @@ def test_an_approval_that_lapses_before_its_window_is_taken_off_and_another_one_
         reason = "AwaitingApproval"
         await world.until("lapsed", lambda: world.ready().get("reason") == reason, week)
         await world.until("taken off", lambda: not _approvals(world))
-        await world.until("forgotten", lambda: "expiresAt" not in world.status()["plan"])
+        await world.until("known", lambda: world.status()["approval"]["taken"])
+        assert "lapsed at" in world.ready()["message"]
         again = {"approve": world.status()["plan"]["id"], "approved-by": "bob"}
         world.annotate(**again)
         await world.until("again", lambda: world.ready().get("reason") == "AwaitingWindow")
@@ -155,6 +157,69 @@ def test_an_approval_that_lapses_before_its_window_is_taken_off_and_another_one_
 def _approvals(world: World) -> list[str]:
     annotations = world.object_of()["metadata"].get("annotations", {})
     return [name for name in annotations if name.startswith("sysdisk.dev/approve")]
+
+
+NAMES: Final = ("web-1", "web-2", "web-3")
+
+
+def _crowd(world: World, **limits: Any) -> None:
+    """Let stops wait for each other, so that a pass ends between the finalizer and the intent."""
+    slow = {"requestsPerSecond": {"StopInstance": 0.05}, "stopAfterFailures": 100}
+    world.edit_account({"spec": {"limits": {**slow, **limits}}})
+
+
+def _all(world: World, reason: str) -> Callable[[], bool]:
+    return lambda: all(world.ready(name).get("reason") == reason for name in NAMES)
+
+
+async def _all_replaced(world: World) -> None:
+    await world.until("replaced", _all(world, "UpToDate"))
+    assert [world.replaced(number) for number, _ in enumerate(NAMES, 1)] == [1, 1, 1]
+
+
+def test_every_approval_counts_although_one_machine_after_another_is_replaced() -> None:
+    async def told(world: World) -> None:
+        _crowd(world, concurrentReplacements=1)
+        for number, name in enumerate(NAMES, 1):
+            machine = world.vm(number).id
+            world.apply(name, instanceId=machine, imageId=world.image(), approval="Manual")
+        await world.until("planned", _all(world, "AwaitingApproval"))
+        for name in NAMES:
+            world.annotate(name, approve=world.status(name)["plan"]["id"])
+        await _all_replaced(world)
+
+    run(told)
+
+
+def test_every_retry_counts_although_the_stops_wait_for_each_other() -> None:
+    async def told(world: World) -> None:
+        _crowd(world)
+        machines = [world.vm(number).id for number, _ in enumerate(NAMES, 1)]
+        for name, machine in zip(NAMES, machines, strict=True):
+            world.cloud.outside.set_instance(machine, unpaid_order="order")
+            world.apply(name, instanceId=machine, imageId=world.image())
+        spent = _all(world, "PlanSpent")
+        await world.until("spent", lambda: spent() and all(map(world.rests, NAMES)))
+        for name, machine in zip(NAMES, machines, strict=True):
+            world.cloud.outside.set_instance(machine, unpaid_order="")
+            world.annotate(name, retry=world.status(name)["plan"]["id"])
+        await _all_replaced(world)
+
+    run(told)
+
+
+def test_an_approval_behind_a_brake_is_written_down_once() -> None:
+    async def told(world: World) -> None:
+        world.apply(instanceId=world.vm().id, imageId=world.image(), approval="Manual")
+        await world.until("a plan", lambda: world.ready().get("reason") == "AwaitingApproval")
+        world.edit({"spec": {"suspend": True}})
+        await world.until("suspended", lambda: world.ready().get("reason") == "Suspended")
+        world.annotate(approve=world.status()["plan"]["id"])
+        begun, before = world.now, world.spec_writes()
+        await world.until("hours", lambda: world.now > begun + 4 * 3600, 5 * 3600)
+        assert world.spec_writes() == before + 1
+
+    run(told)
 
 
 def _account(world: World) -> dict[str, Any]:

@@ -194,6 +194,18 @@ class Plan(ApiModel):
     last_error: Annotated[LastError | None, described("The error that spent it.")] = None
 
 
+class Order(ApiModel):
+    """What a person ordered by annotation, from when the operator saw it until it is used up."""
+
+    plan_id: Annotated[Word, described("The plan that the annotation names.")]
+    by: Annotated[Word | None, described("Who gave it, where that is told.")] = None
+    expires_at: Annotated[Time | None, described("When it lapses; absent: never.")] = None
+    taken: Annotated[
+        bool,
+        described("The operator took the annotation off; what was ordered holds by this record."),
+    ] = False
+
+
 class FrozenSecretRef(PasswordSecretRef):
     """The Secret of the intent: which one, and in which version. Never its value."""
 
@@ -449,6 +461,17 @@ class SystemDiskSpecStatus(ApiModel):
     ] = ()
     observed_at: Annotated[Time | None, described("When any of what was seen last changed.")] = None
     plan: Annotated[Plan | None, described("What is to be done.")] = None
+    approval: Annotated[
+        Order | None,
+        described(
+            "The approval that was given, until an operation begins with it. It lets exactly its "
+            "own plan begin, within 7 days of when it was seen."
+        ),
+    ] = None
+    retry: Annotated[
+        Order | None,
+        described("The order to try a plan once more, until an operation begins with it."),
+    ] = None
     operation: Annotated[Operation | None, described("The replacement under way.")] = None
     history: Annotated[
         tuple[HistoryEntry, ...],

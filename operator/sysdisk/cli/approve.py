@@ -66,7 +66,8 @@ async def _approve(cluster: Cluster, found: Named, user: str, *, yes: bool) -> i
         say(f"{found}: the spec was changed just now and is not planned yet; ask again.")
         return FAILED
     say(described(str(found), status))
-    if plan.spent and found.annotations.get(meta.ANNOTATION_RETRY) != plan.id:
+    taken = status.retry.plan_id if status.retry else None
+    if plan.spent and plan.id not in (found.annotations.get(meta.ANNOTATION_RETRY), taken):
         say(f"{found}: this plan is spent. Run `sysdisk retry {found.name}` first.")
         return FAILED
     if not sure(f"Approve plan {plan.id} as {user}?", yes=yes):

@@ -306,7 +306,8 @@ class Reconciler:
         return subject, observed
 
     async def _add_finalizer(self, subject: Subject, observed: Observed) -> Subject:
-        """Hold account and object, in this order, before the intent; a used-up retry goes along."""
+        """Hold account and object, in this order, before the intent; what was ordered goes along:
+        it is on record."""
         if observed.account is not None:
             await self._accounts.recorder.hold(observed.account.name)
         used = {order: None for order in ORDERS if order in subject.annotations}

@@ -1,9 +1,10 @@
 """Manual approval: a person lets exactly one plan begin, once, within seven days.
 
-The annotation names the plan. It is taken up into `status.plan` before it counts, because the time
-of an annotation is nobody's record; from then on it lapses after seven days. With the finalizer
-patch that opens an operation the annotation goes: every operation needs an approval of its own.
-Who may set it is the admission policy's business, and nothing here is proof of a person.
+The annotation names the plan. It is taken up into `status.approval` before it counts, because the
+time of an annotation is nobody's record; from then on it lapses after seven days, whatever becomes
+of the plan meanwhile. The intent that opens an operation uses it up: every operation needs an
+approval of its own. Who may set the annotation is the admission policy's business, and nothing here
+is proof of a person.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ from typing import Final
 
 from sysdisk.api.conditions import Extra, Kind
 from sysdisk.api.durations import format_time
-from sysdisk.api.meta import ANNOTATION_APPROVE, ANNOTATION_APPROVED_BY
+from sysdisk.api.meta import ANNOTATION_APPROVE
 from sysdisk.api.policy import Approval
-from sysdisk.api.status import Plan
+from sysdisk.api.status import Order, Plan
 from sysdisk.core.model import Subject
 
 LAPSES_AFTER: Final = timedelta(days=7)
@@ -26,65 +27,53 @@ NOBODY: Final = "unknown"
 
 @dataclass(frozen=True, slots=True)
 class Approved:
-    """The plan may begin."""
+    """The plan may begin. `taken`: by the record alone, the annotation is off already."""
 
     plan: Plan
-
-
-@dataclass(frozen=True, slots=True)
-class TakenUp:
-    """Approved just now: `plan` has it on record, and that comes first."""
-
-    plan: Plan
+    taken: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class NotApproved:
-    """The plan waits. `why`: what is missing, in words; `lapsed`: an old approval is to be taken
-    off, so that a new one can be told from it."""
+    """The plan waits. `why`: what is missing, in words; `lapsed`: its approval is too old;
+    `stands`: that one is still on the object, and to be taken off."""
 
     plan: Plan
     why: str
     lapsed: bool = False
+    stands: bool = False
 
 
-Judgement = Approved | TakenUp | NotApproved
+Judgement = Approved | NotApproved
 
 
 def judge(subject: Subject, plan: Plan, now: datetime) -> Judgement:
-    """Return whether `plan` is approved; only asked where the policy says Manual."""
-    given = subject.annotations.get(ANNOTATION_APPROVE)
-    if given == plan.id:
-        return _of_this_plan(subject, plan, now)
-    if given is None and subject.has_finalizer and _on_record(plan, now):
-        return Approved(plan)  # taken off by ourselves, with the patch that put the finalizer on
-    unapproved = forgotten(plan)
+    """Return whether `plan` is approved by what is on record; only asked under policy Manual."""
+    given = subject.status.approval
     if given is None:
-        return NotApproved(unapproved, _how(subject))
+        return NotApproved(forgotten(plan), _how(subject))
+    lapsed = given.expires_at is None or now >= given.expires_at
+    if given.plan_id == plan.id and not lapsed:
+        approved = plan.replace(approved_by=given.by or NOBODY, expires_at=given.expires_at)
+        return Approved(approved, given.taken)
     return NotApproved(
-        unapproved,
-        f"The approval in annotation {ANNOTATION_APPROVE} is for plan {given or '(empty)'} and "
-        f"approves nothing: spec or machine have changed since, or it was never right. "
-        f"{_how(subject)}",
+        forgotten(plan),
+        f"{_void(given, plan, lapsed=lapsed)} {_how(subject)}",
+        lapsed=lapsed,
+        stands=lapsed and not given.taken,
     )
 
 
-def _of_this_plan(subject: Subject, plan: Plan, now: datetime) -> Judgement:
-    if plan.expires_at is None:
-        by = subject.annotations.get(ANNOTATION_APPROVED_BY) or NOBODY
-        return TakenUp(plan.replace(approved_by=by, expires_at=now + LAPSES_AFTER))
-    if _on_record(plan, now):
-        return Approved(plan)
-    return NotApproved(
-        plan,
-        f"The approval by {plan.approved_by or NOBODY} lapsed at {format_time(plan.expires_at)} "
-        f"and approves nothing any more. {_how(subject)}",
-        lapsed=True,
+def _void(given: Order, plan: Plan, *, lapsed: bool) -> str:
+    """Return why an approval does not let `plan` begin."""
+    until = format_time(given.expires_at) if given.expires_at else "once"
+    by = f"The approval by {given.by or NOBODY}"
+    if lapsed:
+        return f"{by} lapsed at {until} and approves nothing any more."
+    return (
+        f"{by} is for plan {given.plan_id or '(empty)'} and approves nothing but that, until "
+        f"{until}: spec or machine have changed since, or it was never right."
     )
-
-
-def _on_record(plan: Plan, now: datetime) -> bool:
-    return plan.approved_by is not None and plan.expires_at is not None and now < plan.expires_at
 
 
 def _how(subject: Subject) -> str:
@@ -111,4 +100,9 @@ def condition(judgement: Judgement) -> Extra:
         return Extra(Kind.APPROVED, False, reason, text)
     until = f", until {format_time(plan.expires_at)}" if plan.expires_at else ""
     text = f"Plan {plan.id} is approved by {plan.approved_by}{until}."
+    if judgement.taken:
+        text += (
+            f" The annotation is off already, because it was about to begin; any other value of "
+            f"{ANNOTATION_APPROVE} takes the approval back."
+        )
     return Extra(Kind.APPROVED, True, "Approved", text)

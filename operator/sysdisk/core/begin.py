@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from sysdisk.api.reasons import Reason
 from sysdisk.api.spec import ForceStop
-from sysdisk.api.status import Operation, Outcome, Step
+from sysdisk.api.status import Operation, Outcome, Plan, Step
 from sysdisk.core import approval, backup, windows
 from sysdisk.core.gates import Due, drift_extras, look
 from sysdisk.core.model import (
@@ -22,7 +22,7 @@ from sysdisk.core.model import (
     StopInstance,
     Subject,
 )
-from sysdisk.core.orders import ORDERS
+from sysdisk.core.orders import ORDERS, used_up
 from sysdisk.core.policy import calendar, effective, wants_backup
 from sysdisk.core.tokens import client_token
 from sysdisk.core.under_way import TURN_LOOK, accept_by, replace_text, stop_text, waits_text
@@ -83,7 +83,7 @@ def _order_stands(subject: Subject) -> bool:
 def _intent(due: Due, opening: _Opening) -> Decision:
     return verdict(
         due.subject,
-        due.status.replace(operation=opening.op, plan=due.plan.replace(last_error=None)),
+        used_up(due.status).replace(operation=opening.op, plan=_begun(due)),
         opening.reason,
         opening.message,
         due.now,
@@ -92,6 +92,14 @@ def _intent(due: Due, opening: _Opening) -> Decision:
         events=(Event("PlanBegun", f"Plan {due.plan.id}: {'; '.join(due.plan.changes)}."),),
         extras=drift_extras(due.drift),
     )
+
+
+def _begun(due: Due) -> Plan:
+    """Return the plan as it is while it is carried out: what it was tried for is past."""
+    plan = due.plan.replace(last_error=None)
+    if not due.retried:
+        return plan
+    return plan.replace(spent=False, spent_reason=None, rest_until=None, rounds=0)
 
 
 def _operation(due: Due) -> Operation:

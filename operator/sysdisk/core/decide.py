@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from sysdisk.api.reasons import Reason
 from sysdisk.core.model import Decision, Nothing, RemoveFinalizer, Subject
 from sysdisk.core.operate import operate
+from sysdisk.core.orders import noted
 from sysdisk.core.rest import at_rest
 from sysdisk.core.world import Observed
 
@@ -27,7 +28,7 @@ def decide(subject: Subject, observed: Observed, now: datetime) -> Decision:
         return operate(subject, op, observed, now)
     if subject.deleting:
         return Decision(RemoveFinalizer(), subject.status, Reason.FINISHING, timedelta(0))
-    decision = at_rest(subject, observed, now)
+    decision = at_rest(noted(subject, now), observed, now)
     if subject.has_finalizer and isinstance(decision.action, Nothing):
         return replace(decision, action=RemoveFinalizer())
     return decision

@@ -6,7 +6,7 @@ the window, then the account's limits. What passes all of them is begun by `core
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -48,6 +48,8 @@ class Due:
     plan: Plan
     status: SystemDiskSpecStatus
     drift: tuple[Difference, ...]
+    retried: bool
+    """The plan was tried, and somebody asks for it once more."""
     first_sight: bool
     now: datetime
 
@@ -67,9 +69,6 @@ class Due:
         """Whether an approval is required where anybody could give it."""
         required = self.subject.require.approval is Approval.MANUAL
         return required and not self.account.approval_enforced
-
-    def with_plan(self, plan: Plan) -> Due:
-        return replace(self, plan=plan, status=self.status.replace(plan=plan))
 
     def refuse(
         self,
@@ -94,7 +93,14 @@ class Due:
 
 def passed(due: Due) -> Decision | None:
     """Return why the replacement does not begin now; None: every gate lets it through."""
-    return _held(due) or _preflight(due) or _approval(due) or _window(due) or _no_place(due)
+    return (
+        _held(due)
+        or _preflight(due)
+        or _approval(due)
+        or _window(due)
+        or _no_place(due)
+        or _ordered(due)
+    )
 
 
 def look(subject: Subject, wanted: Look) -> Decision:
@@ -123,13 +129,13 @@ def _held(due: Due) -> Decision | None:
             f"{todo} Not begun: EcsAccount {due.account.name} is suspended by an admin. It begins "
             "by itself when an admin resumes the account.",
         )
-    if plan.spent:
+    if plan.spent and not due.retried:
         saved = plan.spent_reason != ENDING_BACKUP_FAILED
         return due.refuse(
             Reason.PLAN_SPENT if saved else Reason.BACKUP_FAILED,
             spent_text(subject, plan, due.inputs),
         )
-    if plan.rest_until is not None and due.now < plan.rest_until:
+    if plan.rest_until is not None and due.now < plan.rest_until and not due.retried:
         return due.refuse(
             Reason.RESTING,
             resting_text(subject, plan, due.inputs, plan.rest_until),
@@ -166,17 +172,11 @@ def _approval(due: Due) -> Decision | None:
     todo = f"Plan {due.plan.id} is due: {'; '.join(due.plan.changes)}."
     if isinstance(found, approval.Approved):
         return None
-    if isinstance(found, approval.TakenUp):
-        return due.with_plan(found.plan).refuse(
-            Reason.PLANNED,
-            f"{todo} It is approved by {found.plan.approved_by}.",
-            look_again=timedelta(0),
-        )
-    return due.with_plan(found.plan).refuse(
+    return due.refuse(
         Reason.AWAITING_APPROVAL,
         f"{todo} It waits for an approval. {found.why}",
-        action=DropApproval() if found.lapsed else None,
-        look_again=SETTLE if found.lapsed else RESYNC,
+        action=DropApproval() if found.stands else None,
+        look_again=timedelta(0) if found.stands else RESYNC,
     )
 
 
@@ -245,3 +245,17 @@ def _no_place(due: Due) -> Decision | None:
             "runs with --dry-run. It begins when an operator without --dry-run sees it.",
         )
     return None
+
+
+def _ordered(due: Due) -> Decision | None:
+    """What a person ordered is on record before its annotation is taken off, or it may be lost."""
+    manual = approval.needed(effective(due.subject).approval)
+    if not due.subject.orders_new or not (due.retried or manual):
+        return None
+    again = " It is tried once more." if due.retried else ""
+    by = f" It is approved by {due.plan.approved_by}." if manual else ""
+    return due.refuse(
+        Reason.PLANNED,
+        f"Plan {due.plan.id} is due: {'; '.join(due.plan.changes)}.{again}{by}",
+        look_again=timedelta(0),
+    )

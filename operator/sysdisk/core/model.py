@@ -53,6 +53,8 @@ class Subject:
     annotations: Mapping[str, str] = field(default_factory=dict)
     orders_taken: bool = False
     """The annotations that order something are off the object already, and hold for this pass."""
+    orders_new: bool = False
+    """An annotation orders something that is not on record yet; see `core.orders.noted`."""
     defaults: Defaults = field(default_factory=Defaults)
     """The account's."""
     require: Require = field(default_factory=Require)

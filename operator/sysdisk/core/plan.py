@@ -65,13 +65,9 @@ def _kept(subject: Subject, made: Plan) -> Plan:
     if was is None or was.id != made.id:
         return made
     if was.generation != made.generation:
-        return made.replace(
-            made_at=was.made_at, approved_by=was.approved_by, expires_at=was.expires_at
-        )
+        return made.replace(made_at=was.made_at)
     return made.replace(
         made_at=was.made_at,
-        approved_by=was.approved_by,
-        expires_at=was.expires_at,
         rounds=was.rounds,
         rest_until=was.rest_until,
         spent=was.spent,

@@ -9,15 +9,14 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from sysdisk.api.conditions import Extra, Kind
-from sysdisk.api.meta import ANNOTATION_RETRY
 from sysdisk.api.reasons import Reason, reason_of
 from sysdisk.api.spec import DriftPolicy
 from sysdisk.api.status import (
     OperationInputs,
-    Plan,
     Settled,
     SystemDiskSpecStatus,
 )
+from sysdisk.core import approval
 from sysdisk.core.begin import begin
 from sysdisk.core.gates import Due, drift_extras, look, passed
 from sysdisk.core.model import (
@@ -27,7 +26,9 @@ from sysdisk.core.model import (
     Nothing,
     Subject,
 )
+from sysdisk.core.orders import let_go, retried
 from sysdisk.core.plan import make_plan
+from sysdisk.core.policy import effective
 from sysdisk.core.preflight import faults, summary
 from sysdisk.core.remarks import remarks
 from sysdisk.core.verdict import verdict, with_sight, without_sight
@@ -271,7 +272,7 @@ def _right(
     settled = Settled(inputs=target, at=now, login=login, lost=lost)
     if was is not None and was.replace(at=now) == settled:
         settled = was
-    status = status.replace(settled=settled, plan=None)
+    status = let_go(status).replace(settled=settled, plan=None)
     reason, message = _right_words(subject, status, observed, instance)
     return verdict(subject, status, reason, message, now, extras=_lost_extras(subject, status))
 
@@ -372,7 +373,9 @@ def _due(
     image = observed.image(image_id) if image_id else None
     inputs = frozen_inputs(subject, image, instance, disk)
     data = sorted(observed.data_disk_ids or ())
-    plan = _retried(subject, make_plan(subject, inputs, found, image, instance, disk, data, now))
+    plan = make_plan(subject, inputs, found, image, instance, disk, data, now)
+    if approval.needed(effective(subject).approval):
+        plan = approval.judge(subject, plan, now).plan
     due = Due(
         subject=subject,
         observed=observed,
@@ -384,14 +387,8 @@ def _due(
         plan=plan,
         status=status.replace(plan=plan),
         drift=drift,
+        retried=retried(subject, plan),
         first_sight=subject.status.settled is None and not subject.status.history,
         now=now,
     )
     return passed(due) or begin(due)
-
-
-def _retried(subject: Subject, plan: Plan) -> Plan:
-    """Return `plan` unspent and rested where somebody asks for exactly this one once more."""
-    if subject.annotations.get(ANNOTATION_RETRY) != plan.id:
-        return plan
-    return plan.replace(spent=False, spent_reason=None, rest_until=None, rounds=0)

@@ -8,8 +8,10 @@ from sysdisk.api.durations import format_duration, format_time
 from sysdisk.api.spec import ForceStop
 from sysdisk.api.status import OperationInputs, Plan
 from sysdisk.core import words
+from sysdisk.core.approval import needed
 from sysdisk.core.model import Subject
 from sysdisk.core.outcome import ENDING_BACKUP_FAILED
+from sysdisk.core.policy import effective
 
 
 def resting_text(subject: Subject, plan: Plan, inputs: OperationInputs, until: datetime) -> str:
@@ -19,7 +21,7 @@ def resting_text(subject: Subject, plan: Plan, inputs: OperationInputs, until: d
     return (
         f"Plan {plan.id} was begun {words.times(plan.rounds)} and ended without a replacement"
         f"{each}: {_what(plan, result)}. {_advice(result, inputs)}It is tried again after "
-        f"{format_time(until)}; `{retry(subject)}` tries it at once."
+        f"{format_time(until)}; `{retry(subject)}` tries it at once.{_approval(subject, plan)}"
     )
 
 
@@ -32,8 +34,16 @@ def spent_text(subject: Subject, plan: Plan, inputs: OperationInputs) -> str:
     return (
         f"Plan {plan.id} was tried and did not succeed: {_what(plan, result)}. {untouched}. "
         f"{advice}{_advice(result, inputs)}It is not tried again by itself: correct the cause and "
-        f"run `{retry(subject)}`, or change the spec."
+        f"run `{retry(subject)}`, or change the spec.{_approval(subject, plan)}"
     )
+
+
+def _approval(subject: Subject, plan: Plan) -> str:
+    """Return that a new approval is needed as well, the last one being used up; or nothing."""
+    if plan.approved_by is not None or not needed(effective(subject).approval):
+        return ""
+    name, namespace = subject.key.name, subject.key.namespace
+    return f" Either way it needs a new approval: `sysdisk approve {name} -n {namespace}`."
 
 
 def retry(subject: Subject) -> str:

@@ -11,8 +11,12 @@ from tests.core.at_rest.common import SUSPEND, R, planned
 from tests.support.builders import (
     LOCKED,
     NOW,
+    SECURITY,
+    account,
+    after,
     at,
     disk,
+    opened,
     ready,
     replaced,
     seen,
@@ -20,6 +24,7 @@ from tests.support.builders import (
 )
 
 from sysdisk.api.meta import (
+    ANNOTATION_APPROVE,
     ANNOTATION_PROTECT,
     ANNOTATION_RETRY,
     ANNOTATION_SUSPEND,
@@ -32,9 +37,13 @@ from sysdisk.core.decide import decide
 from sysdisk.core.model import (
     AddFinalizer,
     Nothing,
+    RemoveFinalizer,
     StopInstance,
+    Subject,
 )
 from sysdisk.core.world import Lock, Observed
+
+RESTING: dict[str, Any] = {"rounds": 1, "rest_until": at(hours=1)}
 
 
 @pytest.mark.parametrize(
@@ -45,7 +54,8 @@ def test_a_retry_names_the_plan_that_may_be_tried_once_more(tried: dict[str, Any
     assert status.plan is not None
     for named, begins in ((status.plan.id, True), ("p1-other", False)):
         asked = subject(status, annotations={ANNOTATION_RETRY: named})
-        decision = decide(asked, seen(), at(1))
+        asked = after(asked, decide(asked, seen(), at(1)))
+        decision = decide(asked, seen(), at(2))
         if begins or tried == {"rounds": 3}:
             assert decision.action == AddFinalizer()
         else:
@@ -176,15 +186,91 @@ def test_a_spec_that_is_suspended_twice_names_both_remedies() -> None:
     assert "`sysdisk resume web-1 -n shop`" in message
 
 
-def test_an_order_is_used_up_although_the_finalizer_is_on_already() -> None:
-    status = planned(spent=True)
+def retrying(**tried: Any) -> Subject:
+    """Return a spec whose plan was tried, and that somebody asks to be tried once more."""
+    status = planned(**tried)
     assert status.plan is not None
-    asked = subject(status, annotations={ANNOTATION_RETRY: status.plan.id}, has_finalizer=True)
+    return subject(status, annotations={ANNOTATION_RETRY: status.plan.id})
+
+
+def test_a_retry_is_on_record_before_its_annotation_is_taken_off() -> None:
+    asked = retrying(spent=True, spent_reason="Refused")
+    first = decide(asked, seen(), NOW)
+    assert (first.action, first.reason, first.look_again) == (Nothing(), R.PLANNED, timedelta(0))
+    assert "It is tried once more." in ready(first)[2]
+    assert decide(after(asked, first), seen(), at(1)).action == AddFinalizer()
+
+
+FULL = seen(account=account(under_way=10))
+
+
+def test_a_retry_that_was_taken_off_holds_until_an_operation_begins_with_it() -> None:
+    asked = retrying(spent=True, spent_reason="Refused")
+    recorded = after(asked, decide(asked, seen(), NOW))
+    taken = replace(recorded, annotations={}, has_finalizer=True)
+    held = decide(taken, FULL, at(1))
+    assert (held.action, held.reason) == (RemoveFinalizer(), R.AWAITING_SLOT)
+    bare = replace(after(taken, held), has_finalizer=False)
+    assert decide(bare, FULL, at(2)).reason is R.AWAITING_SLOT
+    assert decide(bare, seen(), at(3)).action == AddFinalizer()
+    begun = decide(replace(bare, has_finalizer=True), seen(), at(3))
+    assert isinstance(begun.action, StopInstance)
+    plan = begun.status.plan
+    assert plan is not None
+    assert (plan.spent, plan.spent_reason, begun.status.retry) == (False, None, None)
+
+
+@pytest.mark.parametrize(
+    "world", [FULL, seen(locks=SECURITY), seen(account=account(suspended=True))]
+)
+def test_a_retry_that_is_taken_back_behind_a_gate_leaves_the_plan_as_it_was(
+    world: Observed,
+) -> None:
+    tried = {"spent": True, "spent_reason": "Refused", "last_error": LastError(code="Odd")}
+    asked = retrying(**tried)
+    held = decide(asked, world, NOW)
+    assert held.reason is not R.PLAN_SPENT
+    back = decide(replace(after(asked, held), annotations={}), seen(), at(1))
+    assert (back.action, back.reason) == (Nothing(), R.PLAN_SPENT)
+    assert "Odd" in ready(back)[2]
+
+
+def test_a_retry_behind_a_gate_says_the_same_until_something_changes() -> None:
+    asked = retrying(rounds=1, rest_until=at(hours=1))
+    held = decide(asked, FULL, NOW)
+    assert held.reason is R.AWAITING_SLOT
+    assert decide(after(asked, held), FULL, at(60)).status == held.status
+
+
+def test_a_retry_begins_the_rounds_anew_and_what_comes_by_itself_does_not() -> None:
+    for asked, rounds in ((retrying(rounds=2), 0), (subject(planned(rounds=2)), 2)):
+        begun, _ = opened(after(asked, decide(asked, seen(), NOW)))
+        assert begun.status.plan is not None
+        assert begun.status.plan.rounds == rounds
+
+
+def test_an_order_is_used_up_although_the_finalizer_is_on_already() -> None:
+    asked = retrying(spent=True)
+    asked = replace(after(asked, decide(asked, seen(), NOW)), has_finalizer=True)
     assert decide(asked, seen(), NOW).action == AddFinalizer()
     taken = decide(replace(asked, orders_taken=True), seen(), NOW)
     assert isinstance(taken.action, StopInstance)
     bare = subject(planned(), has_finalizer=True)
     assert isinstance(decide(bare, seen(), NOW).action, StopInstance)
+
+
+@pytest.mark.parametrize("tried", [{"spent": True, "spent_reason": "Refused"}, RESTING])
+def test_under_manual_approval_a_tried_plan_names_the_approval_that_it_needs(
+    tried: dict[str, Any],
+) -> None:
+    needs = "Either way it needs a new approval: `sysdisk approve web-1 -n shop`."
+    assert needs not in ready(decide(subject(planned(**tried)), seen(), NOW))[2]
+    waiting = subject(planned(**tried), approval="Manual")
+    first = decide(waiting, seen(), NOW)
+    assert needs in ready(first)[2]
+    assert first.status.plan is not None
+    given = replace(after(waiting, first), annotations={ANNOTATION_APPROVE: first.status.plan.id})
+    assert needs not in ready(decide(given, seen(), NOW))[2]
 
 
 def test_a_region_that_does_not_exist_is_the_specs_fault_and_not_the_accounts() -> None:
