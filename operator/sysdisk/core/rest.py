@@ -273,7 +273,8 @@ def _right(
     if was is not None and was.replace(at=now) == settled:
         settled = was
     status = let_go(status).replace(settled=settled, plan=None)
-    reason, message = _right_words(subject, status, observed, instance)
+    text = f"{instance.instance_id} has system disk {status.disk_id} as declared."
+    reason, message = _right_words(subject, status, observed, instance, text)
     return verdict(subject, status, reason, message, now, extras=_lost_extras(subject, status))
 
 
@@ -290,9 +291,13 @@ def _lost_extras(subject: Subject, status: SystemDiskSpecStatus) -> tuple[Extra,
 
 
 def _right_words(
-    subject: Subject, status: SystemDiskSpecStatus, observed: Observed, instance: Instance
+    subject: Subject,
+    status: SystemDiskSpecStatus,
+    observed: Observed,
+    instance: Instance,
+    text: str,
 ) -> tuple[Reason, str]:
-    text = f"{instance.instance_id} has system disk {status.disk_id} as declared."
+    """Return reason and message where nothing is to be done: `text`, and what else there is."""
     newer = observed.family.image_id if observed.family and subject.spec.image_family else ""
     if newer and newer != status.resolved_image_id:
         text += (
@@ -336,10 +341,15 @@ def _drifted(
 ) -> Decision:
     """The cloud side moved while the spec stood still: told, never acted upon here."""
     status = status.replace(plan=None)
-    if subject.spec.drift_policy is DriftPolicy.IGNORE:
-        reason, message = _right_words(subject, status, observed, instance)
-        return verdict(subject, status, reason, f"{message} Drift is ignored.", now)
     lines = "; ".join(difference.line() for difference in found)
+    if subject.spec.drift_policy is DriftPolicy.IGNORE:
+        text = (
+            f"{instance.instance_id} is not as declared: {lines}. It is left so, because "
+            "driftPolicy: Ignore ignores drift."
+        )
+        return verdict(
+            subject, status, *_right_words(subject, status, observed, instance, text), now
+        )
     if status.settled and status.settled.differs:
         why = "The replacement ended and the machine still differs; it is not tried again by itself"
     else:

@@ -66,6 +66,12 @@ def test_drift_is_treated_as_the_policy_says(policy: str, reason: Reason, stands
     assert (shown is not None) is (policy != "Ignore")
 
 
+def test_ignored_drift_says_what_differs_and_that_it_is_left_so() -> None:
+    message = ready(decide(settled(driftPolicy="Ignore"), seen(), at(1)))[2]
+    assert message.startswith("i-1 is not as declared: ~ imageId m-1 -> m-2. It is left so")
+    assert "as declared." not in message.partition(":")[2]
+
+
 def test_drift_is_replaced_under_reconcile() -> None:
     begun, decision = opened(settled(driftPolicy="Reconcile"))
     assert isinstance(decision.action, StopInstance)
