@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from zoneinfo import available_timezones
 
@@ -21,18 +23,22 @@ from sysdisk.core.windows import (
     Open,
     TooShort,
     Waits,
+    Window,
     WindowError,
     faults,
     fits,
     opening,
     read,
     time_needed,
+    timed,
     too_short_text,
 )
 
 HOUR = timedelta(hours=1)
 MINUTE = timedelta(minutes=1)
 WEEKLY = "0 2 * * 6"
+MOST_CRONS = 15_000
+"""How many schedules may be asked for one answer: at some 30 µs each, far from a second."""
 
 
 def window(schedule: str, hours: float, zone: str | None = None) -> MaintenanceWindow:
@@ -173,6 +179,45 @@ def test_openings_that_are_too_short_are_passed_over() -> None:
     assert fits([two], utc("2026-03-02"), HOUR) == Waits(utc("2026-03-07", "02:00"))
 
 
+@pytest.mark.parametrize("day", range(7))
+def test_a_long_window_is_found_behind_any_number_of_short_ones(day: int) -> None:
+    now = utc("2026-03-08") + timedelta(days=day)
+    both = [window("*/2 * * * *", 1 / 60), window(WEEKLY, 4)]
+    assert fits([both], now, HOUR) == Waits(utc("2026-03-14", "02:00"))
+    yearly = [window("0 * * * *", 0.1), window("0 2 1 1 *", 4)]
+    assert fits([yearly], now, HOUR) == Waits(utc("2027-01-01", "02:00"))
+
+
+def test_what_two_lists_have_in_common_may_be_long_enough_once_a_year() -> None:
+    late = [window("30 3 * * *", 2), window("0 2 1 1 *", 2)]
+    nights = [window("0 2 * * *", 2)]
+    assert fits([nights, late], utc("2026-03-07"), HOUR) == Waits(utc("2027-01-01", "02:00"))
+
+
+@pytest.mark.parametrize(
+    "calendar",
+    [
+        [[window("*/2 * * * *", 1 / 60)] * 8],
+        [[window("*/15 * * * *", 1 / 6)] * 3, [window("7-59/15 * * * *", 1 / 6)] * 3],
+        [[window("0 * * * *", 0.1), window("0 12 * * 6", 4)], [window("0 22 * * *", 6)]],
+    ],
+    ids=["every-other-minute", "hardly-in-common", "long-ones-never-meet"],
+)
+def test_a_window_that_never_comes_is_not_looked_for_for_long(
+    calendar: list[list[MaintenanceWindow]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = Counter[str]()
+
+    def counted(found: Window, when: datetime) -> Iterator[datetime]:
+        asked["openings"] += 1
+        return real(found, when)
+
+    real = Window.after
+    monkeypatch.setattr(Window, "after", counted)
+    assert isinstance(fits(calendar, utc("2026-03-07"), timedelta(minutes=10)), TooShort)
+    assert asked["openings"] < MOST_CRONS
+
+
 def test_a_window_that_can_never_hold_the_work_is_told_with_its_length() -> None:
     found = fits([[window(WEEKLY, 0.5)]], utc("2026-03-07", "02:00"), HOUR)
     assert found == TooShort(HOUR / 2)
@@ -228,13 +273,20 @@ def test_every_bad_window_is_told_at_once() -> None:
 # -- how long it takes ------------------------------------------------------------------------
 
 
-def entry(*seconds: int, backup: int | None = None, replaced: bool = True) -> HistoryEntry:
+def entry(
+    *seconds: int,
+    backup: int | None = None,
+    replaced: bool = True,
+    result: str = "Replaced",
+    then: Step | None = None,
+) -> HistoryEntry:
     steps = [{"step": Step.BACKUP, "seconds": backup}] if backup is not None else []
+    steps += [{"step": then, "seconds": 0}] if then is not None else []
     steps += [{"step": Step.REPLACE, "seconds": s} for s in seconds]
     return HistoryEntry.model_validate(
         {
             "plan_id": "p",
-            "result": "Replaced",
+            "result": result,
             "new_disk_id": "d-2" if replaced else None,
             "snapshot_id": "s-1" if backup is not None else None,
             "started_at": utc("2026-03-01"),
@@ -259,9 +311,39 @@ def test_operations_without_a_new_disk_say_nothing_of_the_work() -> None:
 
 
 def test_the_backup_is_judged_by_itself_even_where_nothing_was_replaced() -> None:
-    past = [entry(60, backup=600), entry(backup=1800, replaced=False)]
+    past = [entry(60, backup=600), entry(backup=1800, replaced=False, then=Step.STOP)]
     assert time_needed(past, backup=True) == timedelta(seconds=60 + 1200)
     assert time_needed(past, backup=False) == timedelta(seconds=60)
+
+
+def test_a_backup_that_was_finished_too_late_for_the_rest_counts() -> None:
+    past = [entry(backup=6900, replaced=False, result="WindowClosed", then=Step.START)]
+    assert time_needed(past, backup=True) == DEFAULT_WORK + timedelta(seconds=6900)
+
+
+@pytest.mark.parametrize(
+    ("result", "seconds"), [("BackupOverdue", 3600), ("Suspended", 3), ("BackupFailed", 60)]
+)
+def test_a_backup_that_was_never_finished_says_nothing(result: str, seconds: int) -> None:
+    past = [entry(backup=seconds, replaced=False, result=result, then=Step.START)]
+    assert time_needed(past, backup=True) == DEFAULT_WORK + DEFAULT_BACKUP
+    assert not timed(past, backup=True)
+
+
+@pytest.mark.parametrize(
+    ("past", "backup", "judged"),
+    [
+        ([], False, False),
+        ([entry(60)], False, True),
+        ([entry(60)], True, False),
+        ([entry(60, backup=600)], True, True),
+        ([entry(backup=600, replaced=False, then=Step.STOP)], True, False),
+    ],
+)
+def test_no_default_is_in_a_time_that_is_judged_by_earlier_ones(
+    past: list[HistoryEntry], backup: bool, judged: bool
+) -> None:
+    assert timed(past, backup=backup) is judged
 
 
 # -- properties -------------------------------------------------------------------------------

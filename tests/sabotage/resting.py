@@ -204,6 +204,22 @@ RESTING: Final = (
         WINDOWS,
     ),
     Change(
+        "look-for-no-long-window-behind-the-short-ones",
+        (Rule.WINDOW,),
+        f"{CORE}/windows.py",
+        "    long_ones = [[w for w in windows if w.duration >= need] for windows in known]\n",
+        "    long_ones = known\n",
+        WINDOWS,
+    ),
+    Change(
+        "judge-the-backup-by-one-that-was-never-finished",
+        (Rule.WINDOW, Rule.BACKUP),
+        f"{CORE}/windows.py",
+        "        if entry.snapshot_id and _finished_its_backup(entry)\n",
+        "        if entry.snapshot_id\n",
+        WINDOWS,
+    ),
+    Change(
         "begin-although-approvals-are-not-enforced",
         (Rule.APPROVE, Rule.I4),
         f"{CORE}/gates.py",

@@ -201,7 +201,7 @@ def _window(due: Due) -> Decision | None:
             f"change {where_windows_stand(due.subject)}.",
             look_again=min(found.opens - due.now, RESYNC),
         )
-    seen = any(entry.new_disk_id for entry in due.subject.status.history)
+    seen = windows.timed(due.subject.status.history, backup=wants_backup(policy))
     short = windows.too_short_text(found, need, backup=wants_backup(policy), seen=seen)
     return due.refuse(
         Reason.WINDOW_TOO_SHORT,

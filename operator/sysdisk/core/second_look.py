@@ -17,7 +17,6 @@ from sysdisk.core.preflight import faults, needed_looks, summary
 from sysdisk.core.under_way import Pass, ask
 
 ENDING_PREFLIGHT: Final = "PreflightFailed"
-ENDING_WINDOW: Final = "WindowClosed"
 ENDING_UNAPPROVED: Final = "ApprovalRequired"
 ENDING_BRAKE: Final = "BrakePulled"
 
@@ -33,7 +32,7 @@ def second_look(p: Pass) -> Decision | Leave | GoOn:
     if approval.needed(effective(p.subject).approval) and p.op.approved_by is None:
         return Leave(p.op, ENDING_UNAPPROVED)
     if not _time_left(p):
-        return Leave(p.op, ENDING_WINDOW)
+        return Leave(p.op, windows.ENDING_WINDOW)
     return _preflight(p)
 
 

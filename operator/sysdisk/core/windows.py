@@ -31,8 +31,14 @@ DEFAULT_BACKUP: Final = timedelta(minutes=20)
 """How long a backup takes until one of this instance was seen. Source: a first snapshot of 40 GiB
 took about 20 minutes."""
 
+ENDING_WINDOW: Final = "WindowClosed"
+"""Ends an operation whose backup was finished too late for the rest."""
+
 OPENINGS_AT_MOST: Final = 64
 """How many openings ahead are looked at for one that can hold the work."""
+
+LONG_ONES_AT_MOST: Final = 400
+"""How many further ones, of the windows that are long enough alone: more than a year of nights."""
 
 MEETINGS_AT_MOST: Final = 800
 """How many openings of one list are held against another before they are said never to meet: two
@@ -174,11 +180,14 @@ def fits(calendar: Calendar, now: datetime, need: timedelta) -> Fits | Waits | T
     until = _until(known, now, now + enough)
     if until > now and now + need <= until:
         return Fits(until)
-    longest = timedelta(0)
-    for opens, closes in islice(_openings(known, max(until, now), enough), OPENINGS_AT_MOST):
-        if closes - opens >= need:
-            return Waits(opens)
-        longest = max(longest, closes - opens)
+    longest, after = timedelta(0), max(until, now)
+    long_ones = [[w for w in windows if w.duration >= need] for windows in known]
+    # A long window may be rare among many short ones: then these are passed over.
+    for some, at_most in ((known, OPENINGS_AT_MOST), (long_ones, LONG_ONES_AT_MOST)):
+        for opens, closes in islice(_openings(some, after, enough), at_most):
+            if closes - opens >= need:
+                return Waits(opens)
+            longest, after = max(longest, closes - opens), closes
     return TooShort(longest)
 
 
@@ -236,20 +245,42 @@ def _list_until(windows: Sequence[Window], now: datetime, limit: datetime) -> da
 def time_needed(history: Sequence[HistoryEntry], *, backup: bool) -> timedelta:
     """Return how long the next replacement will take: the median of the earlier ones, else a
     default; the backup, where one is to be made, is judged by itself."""
-    work = [
+    need = _median(_worked(history), DEFAULT_WORK)
+    return need + _median(_saved(history), DEFAULT_BACKUP) if backup else need
+
+
+def timed(history: Sequence[HistoryEntry], *, backup: bool) -> bool:
+    """Whether the time needed is judged by earlier ones alone, with no default in it."""
+    return bool(_worked(history)) and (not backup or bool(_saved(history)))
+
+
+def _worked(history: Sequence[HistoryEntry]) -> list[int]:
+    return [
         sum(taken.seconds for taken in entry.steps if taken.step is not Step.BACKUP)
         for entry in history
         if entry.new_disk_id
     ]
-    saved = [
+
+
+def _saved(history: Sequence[HistoryEntry]) -> list[int]:
+    """Return the seconds of the backups that were finished.
+
+    One that was broken off says nothing: it is as long as the window was, or as short as somebody's
+    patience.
+    """
+    return [
         taken.seconds
         for entry in history
-        if entry.snapshot_id
+        if entry.snapshot_id and _finished_its_backup(entry)
         for taken in entry.steps
         if taken.step is Step.BACKUP
     ]
-    need = _median(work, DEFAULT_WORK)
-    return need + _median(saved, DEFAULT_BACKUP) if backup else need
+
+
+def _finished_its_backup(entry: HistoryEntry) -> bool:
+    """Whether the operation went on to the stop, or would have if there had been time for it."""
+    went_on = any(taken.step is Step.STOP for taken in entry.steps)
+    return bool(entry.new_disk_id) or went_on or entry.result == ENDING_WINDOW
 
 
 def _median(seconds: Sequence[int], default: timedelta) -> timedelta:
