@@ -355,8 +355,49 @@ def test_a_snapshot_that_failed_is_made_again_twice_and_then_it_ends() -> None:
     again = decide(start, world, at(60))
     assert isinstance(again.action, CreateSnapshot)
     assert again.action.token != operation(start).snapshot_token
-    last = with_op(start, operation(start).replace(tries=3))
-    assert result(decide(last, world, at(60))) == "BackupFailed"
+    for failures in (1, 2):
+        assert operation(again).backup_failures == failures
+        op = operation(again).replace(snapshot_id=SNAPSHOT, outcome=Outcome.ACCEPTED)
+        again = decide(with_op(start, op), world, at(minutes=10 * failures))
+    assert result(again) == "BackupFailed"
+
+
+def test_many_refused_requests_do_not_count_as_snapshots_that_failed() -> None:
+    start, world = saving("failed")
+    busy = with_op(start, operation(start).replace(tries=9))
+    again = decide(busy, world, at(minutes=30))
+    assert isinstance(again.action, CreateSnapshot)
+    assert operation(again).backup_failures == 1
+
+
+def lost(**fields: Any) -> Subject:
+    """Return an operation whose CreateSnapshot nobody has answered, in a window of two hours."""
+    start, _ = begun(maintenanceWindows=[NOON])
+    asked = operation(start).replace(outcome=Outcome.UNKNOWN, tries=20, last_try_at=NOW, **fields)
+    return with_op(start, asked)
+
+
+def test_a_snapshot_whose_outcome_is_unknown_is_not_asked_for_with_a_forgotten_token() -> None:
+    young = decide(lost(), seen(), at(minutes=59))
+    assert isinstance(young.action, CreateSnapshot)
+    assert operation(young).first_try_at == NOW
+    ended = decide(lost(), seen(), at(hours=1))
+    assert result(ended) == "BackupOverdue"
+    assert "SnapshotUnknown" in ready(ended)[2]
+
+
+def test_a_token_is_as_old_as_its_own_first_request() -> None:
+    refused_now = learned(refused("CreateSnapshot.Failed", "retry"))
+    assert refused_now.first_try_at is None
+    start, world = saving("failed", maintenanceWindows=[NOON])
+    again = decide(start, world, at(hours=1.5))
+    assert operation(again).first_try_at == at(hours=1.5)
+    assert isinstance(again.action, CreateSnapshot)
+    # What was not sent leaves nothing of the token before it.
+    answered = learn(operation(start), operation(again), again.action, "i-1", NotSent("late"), NOW)
+    assert (answered.first_try_at, answered.outcome) == (None, Outcome.REFUSED)
+    retried = decide(lost(first_try_at=at(hours=1)), seen(), at(hours=1.5))
+    assert isinstance(retried.action, CreateSnapshot)
 
 
 @pytest.mark.parametrize(("seconds", "kind"), [(60, Nothing), (120, CreateSnapshot)])

@@ -42,6 +42,7 @@ _LONGEST_AGES: Final[dict[Step, dict[str, timedelta]]] = {
         "step_at": backup.APPEARS_WITHIN,
         "last_try_at": LONGEST,
         "outcome_at": backup.APPEARS_WITHIN,
+        "first_try_at": under_way.TOKEN_LIFE,
     },
     Step.STOP: {"step_at": _PATIENCE, "last_try_at": LONGEST},
     Step.REPLACE: {
@@ -148,6 +149,8 @@ def bare_op(op: Operation) -> Operation:
     if op.window_ends_at is not None:
         sets = op.step in (Step.BACKUP, Step.STOP)  # it is the base of the deadline to come
         update["window_ends_at"] = NOW + _FAR if sets else None
+    if later:
+        update["backup_failures"] = 0
     if op.snapshot_token is not None and later:
         update["snapshot_token"] = USED
     return aged(op.model_copy(update=update), timedelta(0))
@@ -234,6 +237,8 @@ def deadlines(status: SystemDiskSpecStatus) -> Iterator[datetime]:
         case Step.BACKUP:
             yield (op.outcome_at or op.step_at) + backup.APPEARS_WITHIN
             yield from _after_the_last_try(op, backoff(op.tries))
+            if op.first_try_at is not None:
+                yield op.first_try_at + under_way.TOKEN_LIFE
             if op.backup_by is not None:
                 yield op.backup_by
         case Step.STOP:

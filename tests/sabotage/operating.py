@@ -455,6 +455,22 @@ OPERATING: Final = (
         BACKUPS,
     ),
     Change(
+        "count-every-request-as-a-snapshot-that-failed",
+        (Rule.BACKUP,),
+        f"{CORE}/backup.py",
+        "    if failures >= FAILURES_AT_MOST:\n",
+        "    if op.tries >= FAILURES_AT_MOST:\n",
+        BACKUPS,
+    ),
+    Change(
+        "ask-for-a-snapshot-with-a-token-that-ecs-has-forgotten",
+        (Rule.BACKUP, Rule.TOKEN),
+        f"{CORE}/backup.py",
+        "    if op.outcome is Outcome.UNKNOWN and p.now >= first + TOKEN_LIFE:\n",
+        "    if False:\n",
+        BACKUPS,
+    ),
+    Change(
         "save-another-disk-than-the-one-replaced",
         (Rule.BACKUP, Rule.I4),
         f"{CORE}/backup.py",

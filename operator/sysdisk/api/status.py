@@ -308,6 +308,9 @@ class Operation(ApiModel):
     backup_days: Annotated[
         int | None, described("Days that the backup is kept, frozen at the beginning.", minimum=1)
     ] = None
+    backup_failures: Annotated[
+        int, described("Snapshots so far that failed, or vanished.", minimum=0)
+    ] = 0
     backup_by: Annotated[
         Time | None,
         described("Until when the backup counts: the end of its window, or an hour."),
@@ -335,7 +338,8 @@ class Operation(ApiModel):
     ] = None
     outcome_at: Annotated[Time | None, described("When that became known.")] = None
     first_try_at: Annotated[
-        Time | None, described("When ReplaceSystemDisk was first sent with this token.")
+        Time | None,
+        described("When CreateSnapshot or ReplaceSystemDisk was first sent with this token."),
     ] = None
     last_try_at: Annotated[
         Time | None, described("When the last write of this step was sent to ECS.")

@@ -20,7 +20,7 @@ from sysdisk.core.backoff import backoff
 from sysdisk.core.model import CreateSnapshot, Decision, DiskLook, Key, Look, Nothing
 from sysdisk.core.outcome import ENDING_BACKUP_FAILED
 from sysdisk.core.tokens import next_snapshot_token, snapshot_token
-from sysdisk.core.under_way import Pass, ask, error_text
+from sysdisk.core.under_way import TOKEN_LIFE, Pass, ask, error_text
 from sysdisk.core.world import Snapshot
 
 COUNTS_FOR: Final = timedelta(hours=1)
@@ -60,6 +60,7 @@ def opened(op: Operation, instance_id: str, policy: PlanPolicy) -> Operation:
         snapshot_token=snapshot_token(instance_id, op.old_disk_id, op.plan_id, begun),
         backup_days=policy.backup.retention_days if policy.backup else None,
         backup_by=op.window_ends_at or op.started_at + COUNTS_FOR,
+        first_try_at=op.started_at,
         give_back_by=None,
     )
 
@@ -126,7 +127,12 @@ def _create(p: Pass) -> Decision | Leave:
         due = op.last_try_at + backoff(op.tries)
         if p.now < due:
             return p.say(Reason.BACKING_UP, text(op), look_again=due - p.now)
-    sent = op.replace(tries=op.tries + 1, last_try_at=p.now, outcome=Outcome.UNKNOWN)
+    first = op.first_try_at or p.now
+    if op.outcome is Outcome.UNKNOWN and p.now >= first + TOKEN_LIFE:
+        return Leave(op.replace(last_error=_unknown(op)), ENDING_OVERDUE)
+    sent = op.replace(
+        tries=op.tries + 1, first_try_at=first, last_try_at=p.now, outcome=Outcome.UNKNOWN
+    )
     return p.send(sent, request(sent, p.subject.key), Reason.BACKING_UP, text(op))
 
 
@@ -137,12 +143,14 @@ def _wait(p: Pass, seen: Snapshot) -> Decision | Leave | GoOn:
     gone = not seen.status and p.now >= (op.outcome_at or op.step_at) + APPEARS_WITHIN
     if seen.status != "failed" and not gone:
         return p.say(Reason.BACKING_UP, text(op))
-    failed = op.replace(last_error=_failed(op, gone=gone))
-    if op.tries >= FAILURES_AT_MOST:
+    failures = op.backup_failures + 1
+    failed = op.replace(last_error=_failed(op, gone=gone), backup_failures=failures)
+    if failures >= FAILURES_AT_MOST:
         return Leave(failed, ENDING_BACKUP_FAILED)
     again = failed.replace(
         snapshot_id=None,
         snapshot_token=next_snapshot_token(op.snapshot_token or ""),
+        first_try_at=None,
         outcome=Outcome.REFUSED,
     )
     return _create(p.with_op(again))
@@ -155,6 +163,16 @@ def _failed(op: Operation, *, gone: bool) -> LastError:
         message=f"snapshot {op.snapshot_id} of disk {op.old_disk_id} {what}",
         class_=ErrorClass.RETRY,
         advice="Look at the disk in the ECS console.",
+    )
+
+
+def _unknown(op: Operation) -> LastError:
+    return LastError(
+        code="SnapshotUnknown",
+        message=f"ECS has not said in time whether it made the snapshot of disk {op.old_disk_id}; "
+        "asking once more might make a second one",
+        class_=ErrorClass.WAIT,
+        advice="Look at the snapshots of the disk in the ECS console.",
     )
 
 

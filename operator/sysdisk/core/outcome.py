@@ -108,7 +108,8 @@ def _known(before: Operation, intent: Operation) -> Operation:
     """
     if before.step is not intent.step:
         return before.replace(outcome=None, first_try_at=None, last_try_at=None)
-    if before.client_token != intent.client_token:
+    tokens = (before.client_token, before.snapshot_token)
+    if tokens != (intent.client_token, intent.snapshot_token):
         return before.replace(outcome=Outcome.REFUSED, first_try_at=None, last_try_at=None)
     return before
 
@@ -150,6 +151,7 @@ def _snapshot(op: Operation, answer: Answer, now: datetime) -> Operation:
         outcome=Outcome.REFUSED,
         outcome_at=now,
         snapshot_token=next_snapshot_token(op.snapshot_token or ""),
+        first_try_at=None,
     )
     if failure.code in NOTHING_TO_SAVE:
         return refused.replace(backup_skipped=f"{failure.code}: {failure.advice}", last_error=None)
