@@ -9,7 +9,7 @@ from typing import Any, Final
 import pytest
 
 from sysdisk.kube.resources import ACCOUNTS
-from sysdisk.sandbox.sim_calls import Side
+from sysdisk.sandbox.sim_calls import Blow, Call, Kind, Side
 from tests.simulation.stories import Story, tell, telling_calls
 from tests.simulation.test_cuts import CUTS, Cut
 from tests.support.world import World, _served, run
@@ -204,6 +204,54 @@ def test_every_retry_counts_although_the_stops_wait_for_each_other() -> None:
             world.cloud.outside.set_instance(machine, unpaid_order="")
             world.annotate(name, retry=world.status(name)["plan"]["id"])
         await _all_replaced(world)
+
+    run(told)
+
+
+def _ends_between_the_finalizer_and_the_intent(world: World) -> None:
+    """End the process there, and let the account be suspended before another one takes over."""
+    struck: list[Call] = []
+
+    def strike(call: Call, side: Side) -> Blow | None:
+        if struck or side != "after" or call.verb != "patch_metadata systemdiskspecs":
+            return None
+        struck.append(call)
+        world.edit_account({"spec": {"suspend": True}})
+        return Blow(Kind.KILLED)
+
+    world.traffic.meddler = strike
+
+
+async def _goes_on_after_a_while(world: World) -> None:
+    await world.until("held", lambda: world.ready().get("reason") == "AccountSuspended")
+    await world.until("at rest", world.rests)
+    annotations = world.object_of()["metadata"].get("annotations", {})
+    assert not set(annotations) & {"sysdisk.dev/approve", "sysdisk.dev/retry"}
+    world.edit_account({"spec": {"suspend": False}})
+    await world.until("replaced", lambda: world.ready().get("reason") == "UpToDate")
+    assert world.replaced() == 1
+
+
+def test_an_approval_that_was_taken_off_by_a_process_that_ended_still_counts() -> None:
+    async def told(world: World) -> None:
+        _ends_between_the_finalizer_and_the_intent(world)
+        await APPROVAL.begin(world)
+        await _goes_on_after_a_while(world)
+
+    run(told)
+
+
+def test_a_retry_that_was_taken_off_by_a_process_that_ended_still_counts() -> None:
+    async def told(world: World) -> None:
+        machine = world.vm().id
+        world.cloud.outside.set_instance(machine, unpaid_order="order")
+        world.apply(instanceId=machine, imageId=world.image())
+        await world.until("spent", lambda: world.ready().get("reason") == "PlanSpent")
+        await world.until("at rest", world.rests)
+        world.cloud.outside.set_instance(machine, unpaid_order="")
+        _ends_between_the_finalizer_and_the_intent(world)
+        world.annotate(retry=world.status()["plan"]["id"])
+        await _goes_on_after_a_while(world)
 
     run(told)
 
