@@ -82,8 +82,19 @@ OUTSIDE: Final = (
         "send-although-the-fence-fell-in-the-thread",
         (Rule.FENCE, Rule.SDK),
         f"{ECS}/sdk.py",
-        "            if late():\n",
-        "            if False:\n",
+        "            if late():\n                raise",
+        "            if False:\n                raise",
+        (f"{ADAPTER}/test_sdk.py",),
+    ),
+    Change(
+        "ask-for-the-fence-before-the-keys-are-fetched",
+        (Rule.FENCE, Rule.SDK),
+        f"{ECS}/sdk.py",
+        "                keys = self._credentials.get_credential()\n"
+        "                with bounded(self._timeouts.total, leave):\n",
+        "                leave()\n"
+        "                keys = self._credentials.get_credential()\n"
+        "                with bounded(self._timeouts.total):\n",
         (f"{ADAPTER}/test_sdk.py",),
     ),
     Change(

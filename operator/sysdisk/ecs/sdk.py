@@ -27,10 +27,10 @@ from alibabacloud_tea_openapi.exceptions import AlibabaCloudException
 from darabonba.core import DaraCore
 from darabonba.exceptions import UnretryableException
 from darabonba.runtime import RuntimeOptions
-from requests.utils import should_bypass_proxies
 from Tea.core import TeaCore
 
-from sysdisk.ecs.endpoints import Address, ecs_address, is_loopback, sts_address
+from sysdisk.ecs.connections import bounded, take_over
+from sysdisk.ecs.endpoints import Address, ecs_address, sts_address
 from sysdisk.ecs.errors import EcsError
 from sysdisk.ecs.failures import no_answer, no_credentials, refusal, too_late, unreadable
 from sysdisk.ecs.parse import caller_identity
@@ -40,16 +40,20 @@ from sysdisk.ecs.scrub import Scrubber
 ECS_VERSION = "2014-05-26"
 STS_VERSION = "2015-04-01"
 SECRET_PARAMS = frozenset({"Password", "OIDCToken", "SecurityToken"})
-METADATA_SERVICE = "100.100.100.200"
 SDK_LOGGERS = ("darabonba-core", "alibabacloud-tea", "credentials")
 
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """Seconds to wait for the connection, and for each piece of the answer."""
+    """Seconds to wait for the connection, for each piece of the answer, and for the whole call.
+
+    Past `total` the connection is closed and the call had no answer. Each look-up of keys has as
+    long again.
+    """
 
     connect: float = 5.0
     read: float = 10.0
+    total: float = 20.0
 
 
 DEFAULT_TIMEOUTS = Timeouts()
@@ -169,38 +173,36 @@ class Wire:
         version: str,
     ) -> None:
         self.skew: float | None = None
-        self._protocol = address.protocol
+        self._address = address
+        self._credentials = credentials
         self._scrubber = scrubber
+        self._timeouts = timeouts
         self._version = version
-        self._client = OpenApiClient(
-            utils_models.Config(
-                credential=credentials,
-                endpoint=address.host,
-                protocol=address.protocol,
-                connect_timeout=_milliseconds(timeouts.connect),
-                read_timeout=_milliseconds(timeouts.read),
-            )
-        )
 
     def call(
         self, action: str, params: Params, late: Callable[[], bool] = lambda: False
     ) -> Body | EcsError:
         """Return the decoded answer, or the error; `late` is asked just before it leaves."""
+
+        def leave() -> None:
+            if late():
+                raise too_late(action)
+
         secrets = [params[name] for name in SECRET_PARAMS & params.keys()]
         with self._scrubber.holding(*secrets):
-            if late():
-                return too_late(action)
             try:
-                answer = self._send(action, params)
+                keys = self._credentials.get_credential()
+                with bounded(self._timeouts.total, leave):
+                    answer = self._send(action, params, keys)
             except Exception as fault:  # the text of any of them may hold the URL: none may leave
                 return self._translate(action, fault)
             return self._read(action, answer)
 
-    def _send(self, action: str, params: Params) -> Mapping[str, Any]:
+    def _send(self, action: str, params: Params, keys: Any) -> Mapping[str, Any]:
         call = utils_models.Params(
             action=action,
             version=self._version,
-            protocol=self._protocol,
+            protocol=self._address.protocol,
             pathname="/",
             method="POST",
             auth_type="AK",
@@ -209,8 +211,20 @@ class Wire:
             body_type="byte",
         )
         request = utils_models.OpenApiRequest(query=dict(params))
-        answer: Mapping[str, Any] = self._client.call_api(call, request, RuntimeOptions())
+        answer: Mapping[str, Any] = self._client(keys).call_api(call, request, RuntimeOptions())
         return answer
+
+    def _client(self, keys: Any) -> OpenApiClient:
+        """Return a client that signs with `keys`: a new one takes 2 µs."""
+        return OpenApiClient(
+            utils_models.Config(
+                credential=_Given(keys),
+                endpoint=self._address.host,
+                protocol=self._address.protocol,
+                connect_timeout=_milliseconds(self._timeouts.connect),
+                read_timeout=_milliseconds(self._timeouts.read),
+            )
+        )
 
     def _read(self, action: str, answer: Mapping[str, Any]) -> Body | EcsError:
         self._note_time(answer["headers"].get("date", ""))
@@ -248,6 +262,16 @@ class Wire:
         retry_after = fault.retry_after / 1000 if fault.retry_after else None
         request_id = str(data.get("RequestId") or "")
         return refusal(code, http, message, request_id, retry_after=retry_after)
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """Keys that were fetched before, as the SDK's client wants them."""
+
+    keys: Any
+
+    def get_credential(self) -> Any:
+        return self.keys
 
 
 def _falls(clock: Callable[[], float], not_after: float | None) -> Callable[[], bool]:
@@ -295,41 +319,6 @@ def _quieten() -> None:
         del os.environ["DEBUG"]
 
 
-def _respect_no_proxy(core: Any) -> None:
-    """Make sessions of `core` go directly to loopback addresses and to hosts in NO_PROXY.
-
-    The SDK hands HTTP_PROXY and HTTPS_PROXY to every request and ignores NO_PROXY (seen in
-    darabonba-core 1.0.9 and alibabacloud-tea 0.4.3). All sessions get their adapter from this hook.
-    """
-    make = core.get_adapter
-
-    def get_adapter(*args: Any, **kwargs: Any) -> Any:
-        adapter = make(*args, **kwargs)
-        send = adapter.send
-
-        def send_directly_if_asked(request: Any, *rest: Any, **options: Any) -> Any:
-            if goes_directly(request.url):
-                options["proxies"] = {}
-            return send(request, *rest, **options)
-
-        adapter.send = send_directly_if_asked
-        return adapter
-
-    core.get_adapter = staticmethod(get_adapter)
-
-
-def goes_directly(url: str) -> bool:
-    """Whether no proxy is to be used for `url`: a loopback address, the metadata service of the
-    instance we run on, or a host in NO_PROXY."""
-    host = url.split("://", 1)[-1].split("/", 1)[0].split("?", 1)[0]
-    name = host.rsplit(":", 1)[0] if not host.endswith("]") else host
-    return (
-        is_loopback(name)
-        or name == METADATA_SERVICE
-        or bool(should_bypass_proxies(url, no_proxy=None))
-    )
-
-
 _quieten()
-_respect_no_proxy(DaraCore)
-_respect_no_proxy(TeaCore)
+take_over(DaraCore)
+take_over(TeaCore)

@@ -8,15 +8,17 @@ import threading
 
 import pytest
 
+from sysdisk.api.account import Credentials
 from sysdisk.core.answers import ErrorClass
 from sysdisk.ecs import parse, sdk
 from sysdisk.ecs.calls import describe_instances
+from sysdisk.ecs.connections import goes_directly
 from sysdisk.ecs.endpoints import Address, ecs_address, sts_address
 from sysdisk.ecs.errors import CredentialsError, NoAnswer, Refusal, Throttled, TooLate
-from sysdisk.ecs.sdk import SDK_LOGGERS, Timeouts, goes_directly
+from sysdisk.ecs.sdk import ECS_VERSION, SDK_LOGGERS, Timeouts, Wire
 from sysdisk.sandbox.ecs_faults import Side
 from sysdisk.sandbox.ecs_fleet import HOME
-from tests.contract.ecs_adapter.conftest import Site
+from tests.contract.ecs_adapter.conftest import SECRET_REF, Site
 
 
 async def test_an_answer_is_the_decoded_json(site: Site) -> None:
@@ -124,6 +126,49 @@ async def test_a_call_that_waits_past_its_fence_is_not_sent(site: Site) -> None:
     with pytest.raises(TooLate):
         await call
     assert site.server.cloud.requests_of("StartInstance") == []
+
+
+async def test_a_call_whose_fence_falls_while_its_keys_are_fetched_is_not_sent(site: Site) -> None:
+    role = {"assumeRole": {"roleArn": site.fleet.role("disks").arn}}
+    spec = Credentials.from_api({**SECRET_REF, **role})
+    site.credentials.use(spec, site.secret, endpoint=site.url)
+    cloud = site.server.cloud
+    wire = Wire(
+        ecs_address(HOME, site.url), site.credentials, site.scrubber, Timeouts(), ECS_VERSION
+    )
+    answer = await asyncio.to_thread(
+        wire.call,
+        "StartInstance",
+        {"InstanceId": site.vm.id},
+        late=lambda: bool(cloud.requests_of("AssumeRole")),
+    )
+    assert isinstance(answer, TooLate)
+    assert cloud.requests_of("AssumeRole")
+    assert cloud.requests_of("StartInstance") == []
+
+
+@pytest.mark.parametrize("head", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 99999\r\n\r\n"])
+async def test_an_answer_that_drips_without_end_is_no_answer_and_its_connection_is_closed(
+    site: Site, head: bytes
+) -> None:
+    closed = asyncio.Event()
+
+    async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(head)
+        left = asyncio.create_task(reader.read())
+        while not left.done():
+            writer.write(b"H")
+            await asyncio.wait([left], timeout=0.05)
+        closed.set()
+        writer.close()
+
+    async with await asyncio.start_server(drip, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        transport = site.transport(Timeouts(connect=5, read=5, total=0.3), url)
+        with pytest.raises(NoAnswer):
+            await transport.call("StartInstance", {"InstanceId": site.vm.id})
+        await closed.wait()
 
 
 async def test_no_credentials_is_told_apart_from_no_answer(site: Site) -> None:
