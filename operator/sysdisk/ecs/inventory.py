@@ -243,6 +243,9 @@ class Inventory:
             except EcsError as error:
                 failures += 1
                 log.warning("sweep failed", extra={"error": error.failure.text()})
+            except Exception:  # nobody waits for this task: it would end for good, and silently
+                failures += 1
+                log.exception("sweep broke")
 
 
 def _being_made(expect: tuple[str, ...], disks: Mapping[str, Seen[Disk | None]]) -> bool:

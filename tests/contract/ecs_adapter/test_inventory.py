@@ -13,6 +13,7 @@ from sysdisk.ecs.clock import Clock
 from sysdisk.ecs.errors import EcsError, NoAnswer, Refusal, Throttled
 from sysdisk.ecs.failures import refusal
 from sysdisk.ecs.inventory import Disks, Inventory
+from sysdisk.ecs.port import Body, Params
 from sysdisk.sandbox.ecs_faults import Faults
 from tests.contract.ecs_adapter.clouds import Lab
 
@@ -276,6 +277,28 @@ async def test_a_sweep_survives_failures_and_comes_back_sooner() -> None:
     inventory.start()
     await asyncio.sleep(330)  # the sweep after 285 fails, 5 s later again; 10 s later it works
     assert told == [lab.ids[0]]
+    await inventory.close()
+
+
+async def test_a_sweep_that_breaks_is_logged_and_comes_back(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    lab = Lab(1)
+    broken = [KeyError("a surprise")]
+
+    async def read(action: str, params: Params) -> Body:
+        body = await lab.transport.call(action, params)
+        if broken:
+            raise broken.pop()
+        return body
+
+    told: list[str] = []
+    inventory = Inventory(read, "cn-hangzhou", on_change=told.append)
+    inventory.register(lab.ids[0])
+    inventory.start()
+    await asyncio.sleep(330)
+    assert told == [lab.ids[0]]
+    assert "KeyError" in caplog.text
     await inventory.close()
 
 
