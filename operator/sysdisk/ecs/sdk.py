@@ -41,6 +41,13 @@ ECS_VERSION = "2014-05-26"
 STS_VERSION = "2015-04-01"
 SECRET_PARAMS = frozenset({"Password", "OIDCToken", "SecurityToken"})
 SDK_LOGGERS = ("darabonba-core", "alibabacloud-tea", "credentials")
+URL_LOGGERS = (
+    "urllib3.connection",
+    "urllib3.connectionpool",
+    "urllib3.poolmanager",
+    "urllib3.response",
+    "urllib3.util.retry",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +237,7 @@ class Wire:
         self._note_time(answer["headers"].get("date", ""))
         try:
             body = json.loads(answer["body"])
-        except ValueError:
+        except (ValueError, RecursionError):
             body = None
         return body if isinstance(body, dict) else unreadable(f"{action} gave no JSON object")
 
@@ -290,9 +297,11 @@ class _Silence(logging.Filter):
 
 
 class _WithoutQuery(logging.Filter):
-    """Cuts queries out of urllib3's lines, which show the whole URL of a request."""
+    """Cuts queries out of urllib3's lines, which show the whole URL of a request; and tracebacks,
+    whose last line may show what came back, the URL among it."""
 
     def filter(self, record: logging.LogRecord) -> bool:
+        record.exc_info = record.exc_text = None
         if isinstance(record.args, tuple):
             record.args = tuple(self._cut(arg) for arg in record.args)
         return True
@@ -313,8 +322,8 @@ def _quieten() -> None:
         logger.addFilter(_Silence())
         logger.propagate = False
         logger.setLevel(logging.CRITICAL)
-    logging.getLogger("urllib3.connectionpool").addFilter(_WithoutQuery())
-    logging.getLogger("urllib3.util.retry").addFilter(_WithoutQuery())
+    for name in URL_LOGGERS:
+        logging.getLogger(name).addFilter(_WithoutQuery())
     if os.environ.get("DEBUG", "").lower() == "sdk":
         del os.environ["DEBUG"]
 

@@ -18,7 +18,7 @@ from sysdisk.ecs.errors import CredentialsError, NoAnswer, Refusal, Throttled, T
 from sysdisk.ecs.sdk import ECS_VERSION, SDK_LOGGERS, Timeouts, Wire
 from sysdisk.sandbox.ecs_faults import Side
 from sysdisk.sandbox.ecs_fleet import HOME
-from tests.contract.ecs_adapter.conftest import SECRET_REF, Site
+from tests.contract.ecs_adapter.conftest import SECRET_REF, Site, answering
 
 
 async def test_an_answer_is_the_decoded_json(site: Site) -> None:
@@ -79,6 +79,15 @@ async def test_a_broken_answer_is_no_answer(site: Site, kind: str) -> None:
     site.server.cloud.faults.garble("StartInstance", kind)
     with pytest.raises(NoAnswer):
         await site.transport().call("StartInstance", {"InstanceId": site.vm.id})
+
+
+async def test_json_too_deep_to_be_read_is_no_answer(site: Site) -> None:
+    deep = b"[" * 200_000
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(deep)
+    async with answering(lambda _: head + deep) as url:
+        with pytest.raises(NoAnswer) as told:
+            await site.transport(url=url).call("StartInstance", {"InstanceId": site.vm.id})
+    assert told.value.failure.code == "Unreadable"
 
 
 async def test_json_that_lacks_what_is_needed_is_unreadable_and_never_a_default(site: Site) -> None:
