@@ -30,6 +30,11 @@ LASTING = (
     *("a security lock", "a financial lock", "the watch is deaf", "an operator is frozen"),
 )
 
+LOOKS = (
+    *("DescribeInstances", "DescribeDisks", "DescribeImages", "DescribeTasks"),
+    *("DescribeDiskEncryptionByDefaultStatus", "DescribeSnapshots", "DescribeAvailableResource"),
+)
+
 
 def _with(*troubles: Trouble, until: float, operators: int = 1, password: bool = False) -> World:
     return played(Schedule(0, 1, password, operators, until, troubles), checked=True)
@@ -224,3 +229,17 @@ def test_a_grant_that_goes_unheard_is_missed_by_no_write() -> None:
     world = played(Schedule(0, 0, False, 1, 90.0, troubles, backup=True), checked=True)
     sent = [call.at for call in world.traffic.log if call.verb == "CreateSnapshot"]
     assert not any(4.0 < at < 84.0 for at in sent)
+
+
+def test_a_check_of_the_account_is_not_answered_from_memory() -> None:
+    async def story(world: World) -> None:
+        world.apply(instanceId=world.vm().id, imageId=world.image())
+        await world.until("ready", world.is_ready)
+        for action in LOOKS:
+            world.cloud.faults.drop(action, "before", times=100_000)
+        world.edit({"spec": {"size": 80}})
+        await world.until("told", lambda: world.ready()["reason"] == "AccountNotReady", 20)
+        ready = next(iter(world.account()["status"]["conditions"]))
+        assert ready["reason"] == "Unreachable"
+
+    run(story)

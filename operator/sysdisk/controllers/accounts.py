@@ -364,7 +364,7 @@ class Accounts:
 async def _look_at_region(region: RegionClient) -> None:
     """Ask the region for something cheap; a missing permission for just that is no fault."""
     try:
-        await region.inventory.lookups.default_encryption()
+        await region.knock()
     except NoAnswer:
         raise
     except EcsError as exc:

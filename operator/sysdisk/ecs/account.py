@@ -130,6 +130,13 @@ class RegionClient:
         params = calls.apply_auto_snapshot_policy(self.region_id, policy_id, [disk_id])
         return await self._write("ApplyAutoSnapshotPolicy", params, _accepted, not_after)
 
+    async def knock(self) -> None:
+        """Ask ECS something cheap, never answered from memory. Raises EcsError."""
+        await self.read(
+            "DescribeDiskEncryptionByDefaultStatus",
+            calls.describe_default_encryption(self.region_id),
+        )
+
     def ready_in(self, action: str) -> float:
         """Return the seconds until a write of `action` could leave: ask before recording one."""
         return self._limiter.ready_in(action)
@@ -214,22 +221,26 @@ class EcsAccountClient:
     def region(self, region_id: str) -> RegionClient:
         """Return the client of a region; its inventory sweeps from the first use on."""
         if region_id not in self._regions:
-            limiter = RateLimiter(
-                self._limits.requests_per_second, self._limits.headroom_percent or 0, self._clock
-            )
             client = RegionClient(
                 region_id,
                 self._transports(region_id),
-                limiter,
+                self._limiter(region_id),
                 self._clock,
                 on_request=self._on_request,
                 on_change=self._on_change,
                 resync_interval=self._resync_interval,
             )
             client.inventory.start()
-            self._limiters[region_id] = limiter
             self._regions[region_id] = client
         return self._regions[region_id]
+
+    def _limiter(self, region_id: str) -> RateLimiter:
+        """Return the limiter of a region; it outlives `close`: ECS's minute does not begin anew."""
+        if region_id not in self._limiters:
+            self._limiters[region_id] = RateLimiter(
+                self._limits.requests_per_second, self._limits.headroom_percent or 0, self._clock
+            )
+        return self._limiters[region_id]
 
     def configure(self, limits: Limits) -> None:
         """Take new limits, for calls from now on."""

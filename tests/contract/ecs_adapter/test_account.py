@@ -11,7 +11,7 @@ from sysdisk.api.account import Limits
 from sysdisk.api.base import FrozenMap
 from sysdisk.core.answers import Accepted, Answer, NotSent, Refused, Unknown
 from sysdisk.ecs.account import EcsAccountClient, RegionClient
-from sysdisk.ecs.errors import EcsError
+from sysdisk.ecs.errors import EcsError, NoAnswer
 from sysdisk.ecs.inventory import Disks
 from sysdisk.sandbox.ecs_faults import Side
 from sysdisk.sandbox.ecs_fleet import HOME
@@ -93,6 +93,29 @@ async def test_a_throttled_write_is_refused_and_the_next_is_not_sent_before_the_
     assert 0 < region.ready_in("StopInstance") <= 62
     assert region.ready_in("StartInstance") == 0
     await region.inventory.close()
+
+
+async def test_a_throttled_minute_outlives_a_new_endpoint() -> None:
+    lab = Lab()
+    lab.cloud.faults.throttle("StopInstance", 0)
+    account = lab.account()
+    await account.region(HOME).stop_instance(lab.ids[0])
+    rest = account.region(HOME).ready_in("StopInstance")
+    assert rest > 0
+    await account.close()
+    assert account.region(HOME).ready_in("StopInstance") == rest
+    await account.close()
+
+
+async def test_a_knock_is_a_request_each_time() -> None:
+    lab = Lab()
+    account = lab.account()
+    region = account.region(HOME)
+    await region.inventory.lookups.default_encryption()
+    lab.cloud.faults.drop("DescribeDiskEncryptionByDefaultStatus", "before")
+    with pytest.raises(NoAnswer):
+        await region.knock()
+    await account.close()
 
 
 async def test_a_write_beyond_the_rate_and_its_fence_is_not_sent() -> None:
