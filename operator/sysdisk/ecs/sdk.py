@@ -20,7 +20,6 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any, Protocol
 
-from alibabacloud_credentials.exceptions import CredentialException
 from alibabacloud_tea_openapi import utils_models
 from alibabacloud_tea_openapi.client import Client as OpenApiClient
 from alibabacloud_tea_openapi.exceptions import AlibabaCloudException
@@ -40,6 +39,8 @@ from sysdisk.ecs.scrub import Scrubber
 ECS_VERSION = "2014-05-26"
 STS_VERSION = "2015-04-01"
 SECRET_PARAMS = frozenset({"Password", "OIDCToken", "SecurityToken"})
+SESSION_OVER = "InvalidSecurityToken"
+"""Codes that begin so are answered to a session that STS does not know any more."""
 SDK_LOGGERS = ("darabonba-core", "alibabacloud-tea", "credentials")
 URL_LOGGERS = (
     "urllib3.connection",
@@ -81,9 +82,13 @@ class Identity:
 
 
 class CredentialClient(Protocol):
-    """What the SDK asks for the keys, in a thread, at every call."""
+    """Who is asked for the keys, in a thread, at every call."""
 
-    def get_credential(self) -> Any: ...
+    def get_credential(self) -> Any:
+        """Return the keys, as the credentials library shapes them. Raises CredentialsError."""
+
+    def refused(self, keys: Any) -> None:
+        """Note that the session of `keys` is over, whatever its expiration says."""
 
 
 class SdkTransport:
@@ -197,12 +202,16 @@ class Wire:
 
         secrets = [params[name] for name in SECRET_PARAMS & params.keys()]
         with self._scrubber.holding(*secrets):
+            keys = None
             try:
                 keys = self._credentials.get_credential()
                 with bounded(self._timeouts.total, leave):
                     answer = self._send(action, params, keys)
             except Exception as fault:  # the text of any of them may hold the URL: none may leave
-                return self._translate(action, fault)
+                error = self._translate(action, fault)
+                if keys is not None and error.failure.code.startswith(SESSION_OVER):
+                    self._credentials.refused(keys)
+                return error
             return self._read(action, answer)
 
     def _send(self, action: str, params: Params, keys: Any) -> Mapping[str, Any]:
@@ -253,8 +262,6 @@ class Wire:
         inner = fault.inner_exception if isinstance(fault, UnretryableException) else fault
         if isinstance(inner, EcsError):
             return inner.__class__(inner.failure)
-        if isinstance(inner, CredentialException):
-            return no_credentials("the source of the credentials gave none")
         return no_answer(action)
 
     def _answered(self, action: str, fault: AlibabaCloudException) -> EcsError:
