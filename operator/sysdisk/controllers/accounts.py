@@ -73,6 +73,11 @@ class Account:
     """ECS did not answer a spec's pass: check it again before long."""
     checking: asyncio.Lock = field(default_factory=asyncio.Lock)
 
+    async def close(self) -> None:
+        """Give it up, for good."""
+        await self.client.close()
+        self.connection.close()
+
 
 class Accounts:
     """Every account that is named, by name. `connect` makes a connection without credentials."""
@@ -117,7 +122,7 @@ class Accounts:
 
     async def close(self) -> None:
         for account in self._known.values():
-            await account.client.close()
+            await account.close()
         self._known.clear()
 
     # -- what a spec's pass sees ---------------------------------------------------------------
@@ -214,7 +219,7 @@ class Accounts:
         if record is None:
             if account is not None and not self._specs.operating(name):
                 self._known.pop(name)
-                await account.client.close()
+                await account.close()
                 return None
             return account
         spec = record.spec

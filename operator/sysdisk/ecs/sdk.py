@@ -15,7 +15,6 @@ import logging
 import os
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import Executor
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any, Protocol
@@ -35,6 +34,7 @@ from sysdisk.ecs.failures import no_answer, no_credentials, refusal, too_late, u
 from sysdisk.ecs.parse import caller_identity
 from sysdisk.ecs.port import Body, Params
 from sysdisk.ecs.scrub import Scrubber
+from sysdisk.ecs.threads import Threads
 
 ECS_VERSION = "2014-05-26"
 STS_VERSION = "2015-04-01"
@@ -102,7 +102,7 @@ class SdkTransport:
         self,
         address: Address,
         credentials: CredentialClient,
-        threads: Executor,
+        threads: Threads,
         *,
         scrubber: Scrubber,
         timeouts: Timeouts = DEFAULT_TIMEOUTS,
@@ -119,7 +119,8 @@ class SdkTransport:
         """See `Transport.call`. Raises CredentialsError where no keys could be had."""
         loop = asyncio.get_running_loop()
         late = _falls(loop.time, not_after)
-        answer = await loop.run_in_executor(self._threads, self._wire.call, action, params, late)
+        threads = self._threads.of(action)
+        answer = await loop.run_in_executor(threads, self._wire.call, action, params, late)
         if isinstance(answer, EcsError):
             raise answer
         return answer
@@ -128,7 +129,7 @@ class SdkTransport:
 def sdk_transports(
     url: str,
     credentials: CredentialClient,
-    threads: Executor,
+    threads: Threads,
     *,
     scrubber: Scrubber,
     timeouts: Timeouts = DEFAULT_TIMEOUTS,
@@ -148,7 +149,7 @@ def sdk_transports(
 async def who_am_i(
     url: str,
     credentials: CredentialClient,
-    threads: Executor,
+    threads: Threads,
     *,
     scrubber: Scrubber,
     timeouts: Timeouts = DEFAULT_TIMEOUTS,

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 
 import pytest
@@ -16,6 +15,7 @@ from sysdisk.ecs.credentials import AccountCredentials
 from sysdisk.ecs.endpoints import ecs_address
 from sysdisk.ecs.scrub import Scrubber
 from sysdisk.ecs.sdk import SdkTransport, Timeouts, sdk_transports
+from sysdisk.ecs.threads import Threads
 from sysdisk.sandbox.ecs_fleet import HOME, Fleet
 from sysdisk.sandbox.ecs_server import EcsServer
 
@@ -27,7 +27,7 @@ class Site:
     """A served cloud with one stopped instance, and a transport of the real SDK to it."""
 
     server: EcsServer
-    threads: ThreadPoolExecutor
+    threads: Threads
 
     def __post_init__(self) -> None:
         self.scrubber = Scrubber()
@@ -80,12 +80,12 @@ async def answering(answer: Callable[[bytes], bytes]) -> AsyncIterator[str]:
 
 
 @pytest.fixture
-def threads() -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor(4) as pool:
-        yield pool
+def threads() -> Iterator[Threads]:
+    with closing(Threads(4)) as threads:
+        yield threads
 
 
 @pytest.fixture
-async def site(threads: ThreadPoolExecutor) -> AsyncIterator[Site]:
+async def site(threads: Threads) -> AsyncIterator[Site]:
     async with EcsServer.at_scale(100) as server:
         yield Site(server, threads)

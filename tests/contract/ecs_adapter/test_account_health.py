@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -11,8 +12,9 @@ from sysdisk.api.account import Credentials, EcsAccountSpec
 from sysdisk.api.reasons import AccountReason
 from sysdisk.controllers import account_health
 from sysdisk.controllers.account_health import Health
+from sysdisk.controllers.services import connections
 from sysdisk.ecs import sdk
-from sysdisk.ecs.errors import EcsError
+from sysdisk.ecs.errors import EcsError, NoAnswer
 from sysdisk.ecs.key_sources import TOKEN_FILE_VARIABLE
 from sysdisk.sandbox.ecs_fleet import HOME
 from tests.contract.ecs_adapter.conftest import SECRET_REF, Site, answering
@@ -68,6 +70,32 @@ async def test_what_keeps_a_role_from_being_assumed_is_told_by_its_own_name(
     found = await health(site, {**SECRET_REF, **role})
     assert found.reason is reason
     assert says in found.message
+
+
+async def test_an_account_whose_endpoint_is_silent_holds_up_no_other(site: Site) -> None:
+    asked = asyncio.Event()
+
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        asked.set()
+        await done.wait()
+        writer.close()
+
+    done, connect = asyncio.Event(), connections(1, site.scrubber)
+    async with await asyncio.start_server(silent, "127.0.0.1", 0) as server:
+        dark = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        ways = [connect(), connect()]
+        for way, endpoint in zip(ways, (dark, site.url), strict=True):
+            spec = {"regionId": HOME, "endpoint": endpoint, "credentials": SECRET_REF}
+            await way.use(EcsAccountSpec.from_api(spec), site.secret)
+        hanging = asyncio.create_task(ways[0].transport(HOME).call("DescribeRegions", {}))
+        await asked.wait()
+        assert await ways[1].transport(HOME).call("DescribeRegions", {})
+        done.set()
+        with pytest.raises(NoAnswer):
+            await hanging
+    for way in ways:
+        way.close()
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from sysdisk.ecs.connections import goes_directly
 from sysdisk.ecs.endpoints import Address, ecs_address, sts_address
 from sysdisk.ecs.errors import CredentialsError, NoAnswer, Refusal, Throttled, TooLate
 from sysdisk.ecs.sdk import ECS_VERSION, SDK_LOGGERS, Timeouts, Wire
+from sysdisk.ecs.threads import WRITES_AT_ONCE
 from sysdisk.sandbox.ecs_faults import Side
 from sysdisk.sandbox.ecs_fleet import HOME
 from tests.contract.ecs_adapter.conftest import SECRET_REF, Site, answering
@@ -123,8 +124,8 @@ async def test_an_answer_that_takes_too_long_is_no_answer(site: Site) -> None:
 
 async def test_a_call_that_waits_past_its_fence_is_not_sent(site: Site) -> None:
     loop, busy = asyncio.get_running_loop(), threading.Event()
-    for _ in range(4):
-        site.threads.submit(busy.wait, 10)
+    for _ in range(WRITES_AT_ONCE):
+        site.threads.of("StartInstance").submit(busy.wait, 10)
     fence = loop.time() + 0.05
     call = asyncio.create_task(
         site.transport().call("StartInstance", {"InstanceId": site.vm.id}, not_after=fence)
@@ -178,6 +179,17 @@ async def test_an_answer_that_drips_without_end_is_no_answer_and_its_connection_
         with pytest.raises(NoAnswer):
             await transport.call("StartInstance", {"InstanceId": site.vm.id})
         await closed.wait()
+
+
+async def test_a_start_waits_for_no_read_and_for_no_other_write(site: Site) -> None:
+    busy = threading.Event()
+    for _ in range(100):
+        for action in ("DescribeInstances", "StopInstance", "GetCallerIdentity"):
+            site.threads.of(action).submit(busy.wait, 60)
+    try:
+        assert await site.transport().call("StartInstance", {"InstanceId": site.vm.id})
+    finally:
+        busy.set()
 
 
 async def test_no_credentials_is_told_apart_from_no_answer(site: Site) -> None:
