@@ -27,11 +27,8 @@ _BAD_KEYS: Final = (
     "InvalidAccessKeySecret",
     "InvalidSecurityToken",
     "MissingSecurityToken",
-    "Forbidden",
-    "NoPermission",
-    "EntityNotExist",
-    "AuthenticationFail",
 )
+_NO_ROLE: Final = ("Forbidden", "NoPermission", "EntityNotExist", "AuthenticationFail")
 _BAD_CLOCK: Final = ("InvalidTimeStamp", "IllegalTimestamp")
 
 
@@ -104,6 +101,21 @@ def of_identity(identity: Identity) -> Health:
     return Health(AccountReason.VERIFIED, f"Acting as {identity.arn}.", found)
 
 
+def unidentified(error: EcsError) -> Health:
+    """Return the health of an account that works if ECS says so: STS did not tell who it is."""
+    return Health(
+        AccountReason.VERIFIED,
+        f"ECS answers. As whom is not known: STS did not tell ({error.failure.code}). "
+        "Where there is no way to the internet, set ALIBABA_CLOUD_STS_REGION and "
+        "ALIBABA_CLOUD_VPC_ENDPOINT_ENABLED=true in the operator's environment.",
+    )
+
+
+def keeps_out(code: str) -> bool:
+    """Whether an answer of ECS means that nothing works, and not just what was asked for."""
+    return code.startswith((*_BAD_KEYS, *_BAD_CLOCK, "InvalidRegionId"))
+
+
 def of_failure(exc: EcsError | KubeError, spec: EcsAccountSpec) -> Health:
     """Return the health of an account that could not be looked at, with what to do."""
     if isinstance(exc, KubeError):
@@ -118,7 +130,7 @@ def of_failure(exc: EcsError | KubeError, spec: EcsAccountSpec) -> Health:
         )
     unsigned = isinstance(exc, CredentialsError)
     passing = unsigned and exc.failure.error_class is ErrorClass.RETRY
-    if code.startswith(_BAD_KEYS) or (unsigned and not passing):
+    if code.startswith((*_BAD_KEYS, *_NO_ROLE)) or (unsigned and not passing):
         advice = "Correct credentials in the EcsAccount, or the Secret that it names"
         return Health(
             AccountReason.CREDENTIALS_INVALID, f"{text}. {advice}; it is checked again by itself."

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from sysdisk.core.answers import Failure
 
 
@@ -38,11 +36,3 @@ class CredentialsError(EcsError):
 
 class TooLate(EcsError):
     """No call was made: it could not leave before its fence fell."""
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """Where an account is reached. `url` empty: the region's public endpoint."""
-
-    region_id: str
-    url: str = ""

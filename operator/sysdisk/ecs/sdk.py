@@ -28,7 +28,7 @@ from darabonba.runtime import RuntimeOptions
 from Tea.core import TeaCore
 
 from sysdisk.ecs.connections import bounded, take_over
-from sysdisk.ecs.endpoints import Address, ecs_address, sts_address
+from sysdisk.ecs.endpoints import Address, account_address, sts_address
 from sysdisk.ecs.errors import EcsError
 from sysdisk.ecs.failures import no_answer, no_credentials, refusal, too_late, unreadable
 from sysdisk.ecs.parse import caller_identity
@@ -132,15 +132,16 @@ def sdk_transports(
     threads: Threads,
     *,
     scrubber: Scrubber,
+    home: str = "",
     timeouts: Timeouts = DEFAULT_TIMEOUTS,
 ) -> Callable[[str], SdkTransport]:
-    """Return what makes the transport of a region; `url` is the account's endpoint, or empty.
+    """Return what makes the transport of a region; `url` is the account's endpoint in `home`.
 
     What it returns raises ValueError for an endpoint that passwords must not be sent to.
     """
 
     def transport(region_id: str) -> SdkTransport:
-        address = ecs_address(region_id, url)
+        address = account_address(region_id, home, url)
         return SdkTransport(address, credentials, threads, scrubber=scrubber, timeouts=timeouts)
 
     return transport

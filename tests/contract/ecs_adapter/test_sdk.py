@@ -13,7 +13,7 @@ from sysdisk.core.answers import ErrorClass
 from sysdisk.ecs import parse, sdk
 from sysdisk.ecs.calls import describe_instances
 from sysdisk.ecs.connections import goes_directly
-from sysdisk.ecs.endpoints import Address, ecs_address, sts_address
+from sysdisk.ecs.endpoints import Address, account_address, ecs_address, sts_address
 from sysdisk.ecs.errors import CredentialsError, NoAnswer, Refusal, Throttled, TooLate
 from sysdisk.ecs.sdk import ECS_VERSION, SDK_LOGGERS, Timeouts, Wire
 from sysdisk.ecs.threads import WRITES_AT_ONCE
@@ -275,7 +275,38 @@ def test_plain_http_is_for_loopback_only() -> None:
             ecs_address("x", url)
 
 
-def test_sts_is_the_public_one_unless_the_endpoint_is_a_simulator() -> None:
+def test_an_endpoint_leads_to_the_region_of_its_account_alone() -> None:
+    own, others = Address("https", "ecs-vpc.x.example.com"), ecs_address("cn-beijing")
+    assert account_address("cn-qingdao", "cn-qingdao", own.host) == own
+    assert account_address("cn-beijing", "cn-qingdao", own.host) == others
+    assert account_address("cn-beijing", "cn-qingdao", "") == others
+    simulator = Address("http", "127.0.0.1:80")
+    assert account_address("cn-beijing", "cn-qingdao", "http://127.0.0.1:80") == simulator
+    with pytest.raises(ValueError, match="http"):
+        account_address("cn-beijing", "cn-qingdao", "http://ecs.example.com")
+
+
+@pytest.mark.parametrize(
+    ("region_id", "inside", "host"),
+    [
+        ("cn-beijing", "", "sts.cn-beijing.aliyuncs.com"),
+        ("cn-beijing", "True", "sts-vpc.cn-beijing.aliyuncs.com"),
+        ("", "true", "sts.aliyuncs.com"),
+    ],
+)
+def test_the_environment_names_the_region_of_sts_and_whether_inside_a_vpc(
+    monkeypatch: pytest.MonkeyPatch, region_id: str, inside: str, host: str
+) -> None:
+    monkeypatch.setenv("ALIBABA_CLOUD_STS_REGION", region_id)
+    monkeypatch.setenv("ALIBABA_CLOUD_VPC_ENDPOINT_ENABLED", inside)
+    assert sts_address("ecs-vpc.cn-beijing.aliyuncs.com") == Address("https", host)
+    assert sts_address("http://127.0.0.1:80") == Address("http", "127.0.0.1:80")
+
+
+def test_sts_is_the_public_one_unless_the_endpoint_is_a_simulator(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("ALIBABA_CLOUD_STS_REGION", raising=False)
     assert sts_address("http://[::1]:99") == Address("http", "[::1]:99")
     for url in ("", "ecs-vpc.cn-hangzhou.aliyuncs.com", "https://proxy.example.com"):
         assert sts_address(url) == Address("https", "sts.aliyuncs.com")
