@@ -24,6 +24,7 @@ from sysdisk.controllers.store import account_store, spec_store
 from sysdisk.core.decide import decide
 from sysdisk.core.model import Key, Look, Subject
 from sysdisk.ecs.clock import Clock
+from sysdisk.ecs.errors import NotYet
 from sysdisk.ecs.scrub import Scrubber
 from sysdisk.ecs.threads import Threads
 from sysdisk.kube.resources import ACCOUNTS, SPECS
@@ -128,7 +129,10 @@ async def _decide(
     for _ in range(LOOKS_AT_MOST):
         decision = decide(subject, observed, clock.now())
         if isinstance(decision.action, Look):
-            observed = await eyes.look(subject, observed, decision.action)
+            try:
+                observed = await eyes.look(subject, observed, decision.action)
+            except NotYet as later:
+                await clock.sleep(later.seconds)
         elif decision.status.resolved_image_id != subject.status.resolved_image_id:
             subject = replace(subject, status=decision.status)
         else:

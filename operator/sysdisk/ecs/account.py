@@ -22,6 +22,7 @@ from sysdisk.ecs.errors import (
     Throttled,
     TooLate,
 )
+from sysdisk.ecs.failures import not_yet
 from sysdisk.ecs.inventory import Inventory
 from sysdisk.ecs.limits import Held, RateLimiter
 from sysdisk.ecs.port import Body, Params, Transport
@@ -34,6 +35,8 @@ OnRequest = Callable[[str, str], None]
 """Told of every request: its action, and `OK` or the error code."""
 OK = "OK"
 NOT_SENT_CODE = "NotSent"
+PATIENCE = 1.0
+"""Seconds that a read waits for its turn."""
 
 
 class RegionClient:
@@ -58,10 +61,12 @@ class RegionClient:
         """How many requests were sent, by action."""
         self._transport = transport
         self._limiter = limiter
+        self._clock = clock
         self._on_request = on_request
         self.inventory = Inventory(
             self.read,
             region_id,
+            at_leisure=self.read_at_leisure,
             clock=clock,
             resync_interval=resync_interval,
             on_change=lambda instance_id: on_change(region_id, instance_id),
@@ -142,7 +147,19 @@ class RegionClient:
         return self._limiter.ready_in(action)
 
     async def read(self, action: str, params: Params) -> Body:
-        """Return the answer of a read; waits for its turn, also out a throttled minute."""
+        """Return the answer of a read.
+
+        Raises `NotYet` where its turn is further away than `PATIENCE`: whoever asks holds a worker,
+        and others have machines to start.
+        """
+        try:
+            await self._limiter.turn(action, not_after=self._clock.monotonic() + PATIENCE)
+        except Held as held:
+            raise not_yet(str(held), self._limiter.ready_in(action)) from None
+        return await self._send(action, params, None)
+
+    async def read_at_leisure(self, action: str, params: Params) -> Body:
+        """Return the answer of a read for which nobody waits, however far away its turn is."""
         await self._limiter.turn(action)
         return await self._send(action, params, None)
 

@@ -110,7 +110,7 @@ class AccountCredentials:
             self._fly(provider, mine)
         keys = flight.result()
         if isinstance(keys, CredentialsError):
-            raise CredentialsError(keys.failure)
+            raise keys.again()
         return model(keys)
 
     def refused(self, keys: CredentialModel) -> None:

@@ -12,6 +12,10 @@ class EcsError(Exception):
         super().__init__(failure.text())
         self.failure = failure
 
+    def again(self) -> EcsError:
+        """Return a new one that says the same, to be raised to another who waited for it."""
+        return type(self)(self.failure)
+
 
 class Refusal(EcsError):
     """ECS answered, with an error code: the call had no effect."""
@@ -29,6 +33,9 @@ class Throttled(Refusal):
         self.retry_after = retry_after
         """Seconds, where ECS named a time."""
 
+    def again(self) -> EcsError:
+        return type(self)(self.failure, self.retry_after)
+
 
 class CredentialsError(EcsError):
     """No call was made: there are no usable credentials."""
@@ -36,3 +43,14 @@ class CredentialsError(EcsError):
 
 class TooLate(EcsError):
     """No call was made: it could not leave before its fence fell."""
+
+
+class NotYet(EcsError):
+    """No call was made: its turn comes in `seconds`. Nothing is wrong; come back then."""
+
+    def __init__(self, failure: Failure, seconds: float) -> None:
+        super().__init__(failure)
+        self.seconds = seconds
+
+    def again(self) -> EcsError:
+        return type(self)(self.failure, self.seconds)

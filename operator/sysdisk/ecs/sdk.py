@@ -263,7 +263,7 @@ class Wire:
             return self._answered(action, fault)
         inner = fault.inner_exception if isinstance(fault, UnretryableException) else fault
         if isinstance(inner, EcsError):
-            return inner.__class__(inner.failure)
+            return inner.again()
         return no_answer(action)
 
     def _answered(self, action: str, fault: AlibabaCloudException) -> EcsError:
