@@ -57,7 +57,7 @@ class RunSettings:
     resync_interval: timedelta = timedelta(minutes=5)
     """Between two looks at rest."""
     threads: int = 16
-    """For the synchronous ECS client."""
+    """For the reads of the synchronous ECS client, for each EcsAccount."""
     leader_elect: bool = False
     account_secret_namespaces: tuple[str, ...] | None = None
     """Where an EcsAccount's Secret may be. None: anywhere outside a cluster, the operator's own

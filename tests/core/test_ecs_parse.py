@@ -108,6 +108,11 @@ def test_what_is_not_needed_may_be_missing_or_strange() -> None:
     assert (vm.key_pair_name, vm.tags, vm.os_type, vm.io_optimized) == ("", (), "linux", False)
 
 
+def test_addresses_that_are_no_list_are_none() -> None:
+    vm = one_vm(InnerIpAddress={"IpAddress": 5}, PublicIpAddress={"IpAddress": "1.2.3.4"})
+    assert vm.addresses == ()
+
+
 def test_addresses_and_tags_are_gathered() -> None:
     vm = one_vm(
         Tags={"Tag": [{"TagKey": "b", "TagValue": "2"}, {"TagKey": "a", "TagValue": ""}]},

@@ -82,8 +82,19 @@ OUTSIDE: Final = (
         "send-although-the-fence-fell-in-the-thread",
         (Rule.FENCE, Rule.SDK),
         f"{ECS}/sdk.py",
-        "            if late():\n",
-        "            if False:\n",
+        "            if late():\n                raise",
+        "            if False:\n                raise",
+        (f"{ADAPTER}/test_sdk.py",),
+    ),
+    Change(
+        "ask-for-the-fence-before-the-keys-are-fetched",
+        (Rule.FENCE, Rule.SDK),
+        f"{ECS}/sdk.py",
+        "                keys = self._credentials.get_credential()\n"
+        "                with bounded(self._timeouts.total, leave):\n",
+        "                leave()\n"
+        "                keys = self._credentials.get_credential()\n"
+        "                with bounded(self._timeouts.total):\n",
         (f"{ADAPTER}/test_sdk.py",),
     ),
     Change(
@@ -133,6 +144,38 @@ OUTSIDE: Final = (
         "        state.rest_until = max(state.rest_until, now + pause)\n",
         "        state.rest_until = max(state.rest_until, now)\n",
         ("tests/core/test_ecs_limits.py",),
+    ),
+    Change(
+        "wait-for-a-far-turn-in-a-worker",
+        (Rule.I3, Rule.I11),
+        f"{ECS}/account.py",
+        "self._limiter.turn(action, not_after=self._clock.monotonic() + PATIENCE)\n",
+        "self._limiter.turn(action)\n",
+        (f"{ADAPTER}/test_account.py", "tests/simulation/test_turns.py"),
+    ),
+    Change(
+        "begin-a-throttled-minute-anew-with-the-endpoint",
+        (Rule.I11,),
+        f"{ECS}/account.py",
+        "        self._regions.clear()\n",
+        "        self._regions.clear()\n        self._limiters.clear()\n",
+        (f"{ADAPTER}/test_account.py",),
+    ),
+    Change(
+        "wait-for-sts-though-there-are-keys",
+        (Rule.I3, Rule.SDK),
+        f"{ECS}/credentials.py",
+        "            if last is not None and (flight or self._lately(self._failed_at)):\n",
+        "            if False and last is not None:\n",
+        (f"{ADAPTER}/test_credentials.py",),
+    ),
+    Change(
+        "let-a-start-wait-behind-reads",
+        (Rule.I3, Rule.SDK),
+        f"{ECS}/threads.py",
+        "            return self._starts\n",
+        "            return self._reads\n",
+        (f"{ADAPTER}/test_sdk.py",),
     ),
     Change(
         "ask-for-ten-instances-a-call",

@@ -10,7 +10,7 @@ from sysdisk.sandbox.sim_calls import Blow, Call, Kind, Side
 from tests.simulation.schedule import Schedule, played
 from tests.simulation.stories import REPLACEMENT, SECRET, UNPAID, Story, tell, thinned
 from tests.simulation.troubles import TURNS, Cut, Trouble, Turn
-from tests.support.world import World, run
+from tests.support.world import SYSTEM, World, run
 
 MOMENTS = {
     "before-the-plan": 0.2,
@@ -28,6 +28,11 @@ LASTING = (
     *("the access key is wrong", "the instances are revoked", "the namespace is revoked"),
     *("the account is deleted and made again", "the spec is deleted and made again"),
     *("a security lock", "a financial lock", "the watch is deaf", "an operator is frozen"),
+)
+
+LOOKS = (
+    *("DescribeInstances", "DescribeDisks", "DescribeImages", "DescribeTasks"),
+    *("DescribeDiskEncryptionByDefaultStatus", "DescribeSnapshots", "DescribeAvailableResource"),
 )
 
 
@@ -224,3 +229,39 @@ def test_a_grant_that_goes_unheard_is_missed_by_no_write() -> None:
     world = played(Schedule(0, 0, False, 1, 90.0, troubles, backup=True), checked=True)
     sent = [call.at for call in world.traffic.log if call.verb == "CreateSnapshot"]
     assert not any(4.0 < at < 84.0 for at in sent)
+
+
+@pytest.mark.parametrize(
+    ("secret", "reason", "says"),
+    [(None, "Verified", "not known"), ("wrong", "CredentialsInvalid", "SignatureDoesNotMatch")],
+)
+def test_an_account_is_judged_by_ecs_where_sts_cannot_be_reached(
+    secret: str | None, reason: str, says: str
+) -> None:
+    async def story(world: World) -> None:
+        world.cloud.faults.drop("GetCallerIdentity", "before", times=100_000)
+        if secret is not None:
+            world.put_secret(SYSTEM, "ecs-credentials", accessKeySecret=secret)
+        world.apply(instanceId=world.vm().id, imageId=world.image())
+        await world.until("judged", lambda: "conditions" in world.account().get("status", {}))
+        ready = next(iter(world.account()["status"]["conditions"]))
+        assert ready["reason"] == reason
+        assert says in ready["message"]
+        if secret is None:
+            await world.until("ready", world.is_ready)
+
+    run(story)
+
+
+def test_a_check_of_the_account_is_not_answered_from_memory() -> None:
+    async def story(world: World) -> None:
+        world.apply(instanceId=world.vm().id, imageId=world.image())
+        await world.until("ready", world.is_ready)
+        for action in LOOKS:
+            world.cloud.faults.drop(action, "before", times=100_000)
+        world.edit({"spec": {"size": 80}})
+        await world.until("told", lambda: world.ready()["reason"] == "AccountNotReady", 20)
+        ready = next(iter(world.account()["status"]["conditions"]))
+        assert ready["reason"] == "Unreachable"
+
+    run(story)

@@ -46,6 +46,22 @@ def test_who_gets_no_turn_to_replace_gives_the_machine_back_by_the_deadline() ->
     run(told)
 
 
+def test_looks_that_have_to_wait_for_their_turn_keep_no_machine_from_its_start() -> None:
+    async def told(world: World) -> None:
+        images = [Fleet(world.cloud).image().id for _ in range(4)]
+        _declare(world, 1)
+        replaced = "ReplaceSystemDisk"
+        await world.until("it is being replaced", lambda: replaced in world.ecs_writes(), LONG)
+        world.cloud.faults.throttle("DescribeImages", 0)
+        for n, image in zip((0, 2, 3, 4), images, strict=True):
+            world.apply(NAMES[n], instanceId=world.vm(n).id, imageId=image)
+        await world.until("it is started", lambda: "StartInstance" in world.ecs_writes(), 15.0)
+        world.cloud.faults.throttle("DescribeImages", -1)
+        await world.until("all", lambda: all(map(world.is_ready, NAMES)), LONG)
+
+    run(told)
+
+
 def test_who_gets_no_turn_to_stop_says_so_and_holds_nothing() -> None:
     async def told(world: World) -> None:
         _rates(world, StopInstance=0.01)

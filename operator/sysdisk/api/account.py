@@ -307,8 +307,9 @@ class EcsAccountSpec(ApiModel):
     endpoint: Annotated[
         Endpoint | None,
         described(
-            "ECS endpoint in the place of the region's own (VPC, proxy, simulator): a host, or a "
-            "URL with https. Plain http only for a loopback address.",
+            "ECS endpoint of regionId in the place of its own (VPC, proxy, simulator): a host, or "
+            "a URL with https. Other regions are reached at their own. Plain http only for a "
+            "loopback address, which serves all regions.",
             rule(
                 f"self.matches('{_HTTPS}') || self.matches('{_LOOPBACK}')",
                 "endpoint must be a host name or an https:// URL without a path, with a port of at "

@@ -7,7 +7,6 @@ observations are the operator's own, and so is `decide`. Nothing is written anyw
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
@@ -25,7 +24,9 @@ from sysdisk.controllers.store import account_store, spec_store
 from sysdisk.core.decide import decide
 from sysdisk.core.model import Key, Look, Subject
 from sysdisk.ecs.clock import Clock
+from sysdisk.ecs.errors import NotYet
 from sysdisk.ecs.scrub import Scrubber
+from sysdisk.ecs.threads import Threads
 from sysdisk.kube.resources import ACCOUNTS, SPECS
 
 if TYPE_CHECKING:
@@ -55,26 +56,25 @@ async def rehearse(kube: KubeClient, manifest: Manifest) -> SystemDiskSpecStatus
     if body is not None:
         known.remember(body)
     clock = Clock()
-    with ThreadPoolExecutor(THREADS, thread_name_prefix="ecs") as threads:
-        accounts = Accounts(
-            kube,
-            known,
-            specs,
-            lambda: SdkConnection(threads, Scrubber()),
-            clock=clock,
-            resync_interval=NEVER,
+    accounts = Accounts(
+        kube,
+        known,
+        specs,
+        lambda: SdkConnection(Threads(THREADS), Scrubber()),
+        clock=clock,
+        resync_interval=NEVER,
+    )
+    try:
+        async for spec in kube.list(SPECS, manifest.namespace):
+            specs.remember(spec)
+        return await _decide(
+            subject,
+            Eyes(kube, accounts, specs, clock.monotonic(), dry_run=True),
+            accounts,
+            clock,
         )
-        try:
-            async for spec in kube.list(SPECS, manifest.namespace):
-                specs.remember(spec)
-            return await _decide(
-                subject,
-                Eyes(kube, accounts, specs, clock.monotonic(), dry_run=True),
-                accounts,
-                clock,
-            )
-        finally:
-            await accounts.close()
+    finally:
+        await accounts.close()
 
 
 async def _tried(kube: KubeClient, manifest: Manifest, there: Object | None) -> Object:
@@ -129,7 +129,10 @@ async def _decide(
     for _ in range(LOOKS_AT_MOST):
         decision = decide(subject, observed, clock.now())
         if isinstance(decision.action, Look):
-            observed = await eyes.look(subject, observed, decision.action)
+            try:
+                observed = await eyes.look(subject, observed, decision.action)
+            except NotYet as later:
+                await clock.sleep(later.seconds)
         elif decision.status.resolved_image_id != subject.status.resolved_image_id:
             subject = replace(subject, status=decision.status)
         else:

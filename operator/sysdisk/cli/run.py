@@ -60,7 +60,12 @@ def run(
     ] = "5m",
     threads: Annotated[
         int,
-        typer.Option(envvar="SYSDISK_THREADS", min=1, max=256, help="Threads for calls to ECS."),
+        typer.Option(
+            envvar="SYSDISK_THREADS",
+            min=1,
+            max=256,
+            help="Threads for reads from ECS, for each EcsAccount; writes have their own.",
+        ),
     ] = 16,
     leader_elect: Annotated[
         bool,

@@ -12,6 +12,7 @@ from sysdisk.api.account import Identity as IdentityStatus
 from sysdisk.api.reasons import AccountReason
 from sysdisk.api.status import Condition, ConditionStatus
 from sysdisk.core import windows, words
+from sysdisk.core.answers import ErrorClass
 from sysdisk.ecs.errors import CredentialsError, EcsError
 from sysdisk.ecs.sdk import Identity
 from sysdisk.kube.errors import KubeError
@@ -26,11 +27,8 @@ _BAD_KEYS: Final = (
     "InvalidAccessKeySecret",
     "InvalidSecurityToken",
     "MissingSecurityToken",
-    "Forbidden",
-    "NoPermission",
-    "EntityNotExist",
-    "AuthenticationFail",
 )
+_NO_ROLE: Final = ("Forbidden", "NoPermission", "EntityNotExist", "AuthenticationFail")
 _BAD_CLOCK: Final = ("InvalidTimeStamp", "IllegalTimestamp")
 
 
@@ -103,6 +101,21 @@ def of_identity(identity: Identity) -> Health:
     return Health(AccountReason.VERIFIED, f"Acting as {identity.arn}.", found)
 
 
+def unidentified(error: EcsError) -> Health:
+    """Return the health of an account that works if ECS says so: STS did not tell who it is."""
+    return Health(
+        AccountReason.VERIFIED,
+        f"ECS answers. As whom is not known: STS did not tell ({error.failure.code}). "
+        "Where there is no way to the internet, set ALIBABA_CLOUD_STS_REGION and "
+        "ALIBABA_CLOUD_VPC_ENDPOINT_ENABLED=true in the operator's environment.",
+    )
+
+
+def keeps_out(code: str) -> bool:
+    """Whether an answer of ECS means that nothing works, and not just what was asked for."""
+    return code.startswith((*_BAD_KEYS, *_BAD_CLOCK, "InvalidRegionId"))
+
+
 def of_failure(exc: EcsError | KubeError, spec: EcsAccountSpec) -> Health:
     """Return the health of an account that could not be looked at, with what to do."""
     if isinstance(exc, KubeError):
@@ -111,14 +124,22 @@ def of_failure(exc: EcsError | KubeError, spec: EcsAccountSpec) -> Health:
             f"The Secret with the access key cannot be read: {exc}.",
         )
     code, text = exc.failure.code, exc.failure.text().rstrip(".")
-    if isinstance(exc, CredentialsError) or code.startswith(_BAD_KEYS):
+    if code.startswith(_BAD_CLOCK):
+        return Health(
+            AccountReason.CLOCK_SKEWED, f"{text}. Correct the clock of the operator's node."
+        )
+    unsigned = isinstance(exc, CredentialsError)
+    passing = unsigned and exc.failure.error_class is ErrorClass.RETRY
+    if code.startswith((*_BAD_KEYS, *_NO_ROLE)) or (unsigned and not passing):
         advice = "Correct credentials in the EcsAccount, or the Secret that it names"
         return Health(
             AccountReason.CREDENTIALS_INVALID, f"{text}. {advice}; it is checked again by itself."
         )
-    if code.startswith(_BAD_CLOCK):
+    if passing:
         return Health(
-            AccountReason.CLOCK_SKEWED, f"{text}. Correct the clock of the operator's node."
+            AccountReason.UNREACHABLE,
+            f"{text}. Check that STS (for ecsRamRole, the metadata service) can be reached from "
+            "the operator; it is tried again by itself.",
         )
     if code.startswith("InvalidRegionId"):
         return Health(AccountReason.UNREACHABLE, f"{text}. Correct regionId ({spec.region_id}).")

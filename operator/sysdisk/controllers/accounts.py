@@ -40,7 +40,7 @@ from sysdisk.core.orders import is_set
 from sysdisk.core.world import AccountLook, AccountState, Grant, Instance
 from sysdisk.ecs.account import EcsAccountClient, RegionClient
 from sysdisk.ecs.clock import Clock
-from sysdisk.ecs.errors import CredentialsError, EcsError, NoAnswer
+from sysdisk.ecs.errors import CredentialsError, EcsError, NoAnswer, Throttled
 from sysdisk.kube.errors import Conflict, KubeError, NotThere
 from sysdisk.kube.port import Kube
 from sysdisk.kube.resources import NAMESPACES
@@ -61,7 +61,8 @@ class Account:
     spec: EcsAccountSpec
     connection: Connection
     client: EcsAccountClient
-    endpoint: str = ""
+    way: tuple[str, str] = ("", "")
+    """The endpoint that the client's transports were made for, and its region."""
     connected: bool = False
     """Whether the connection has taken credentials and endpoint from the spec: until then a way to
     ECS would lead to the vendor's own endpoint, and stay so."""
@@ -72,6 +73,11 @@ class Account:
     doubted: bool = False
     """ECS did not answer a spec's pass: check it again before long."""
     checking: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def close(self) -> None:
+        """Give it up, for good."""
+        await self.client.close()
+        self.connection.close()
 
 
 class Accounts:
@@ -117,7 +123,7 @@ class Accounts:
 
     async def close(self) -> None:
         for account in self._known.values():
-            await account.client.close()
+            await account.close()
         self._known.clear()
 
     # -- what a spec's pass sees ---------------------------------------------------------------
@@ -214,7 +220,7 @@ class Accounts:
         if record is None:
             if account is not None and not self._specs.operating(name):
                 self._known.pop(name)
-                await account.client.close()
+                await account.close()
                 return None
             return account
         spec = record.spec
@@ -230,14 +236,14 @@ class Accounts:
                 on_request=self._on_request,
                 on_change=lambda _region, instance_id: self._on_change(name, instance_id),
             )
-            account = Account(name, spec, connection, client, spec.endpoint or "")
+            account = Account(name, spec, connection, client, _way(spec))
             self._known[name] = account
         elif account.spec != spec:
             account.client.configure(spec.limits)
-            if account.endpoint != (spec.endpoint or ""):
+            if account.way != _way(spec):
                 account.connected = False
                 await account.client.close()
-                account.endpoint = spec.endpoint or ""
+                account.way = _way(spec)
             if (
                 account.spec.credentials != spec.credentials
                 or account.spec.endpoint != spec.endpoint
@@ -271,14 +277,13 @@ class Accounts:
         try:
             await account.connection.use(account.spec, await self._secret(account))
             account.connected = True
-            identity = await account.connection.identify()
-            region = account.client.region(account.spec.region_id)
-            await _look_at_region(region)
+            health = await _identified(account.connection)
+            await _look_at_region(account.client.region(account.spec.region_id))
         except ValueError as exc:
             return Health(AccountReason.UNREACHABLE, f"The endpoint cannot be used: {exc}.")
         except (EcsError, KubeError) as exc:
             return account_health.of_failure(exc, account.spec)
-        return account_health.of_identity(identity)
+        return health
 
     async def _secret(self, account: Account) -> Mapping[str, bytes] | None:
         ref = account.spec.credentials.secret_ref
@@ -361,14 +366,26 @@ class Accounts:
         account.told = account.checked
 
 
+def _way(spec: EcsAccountSpec) -> tuple[str, str]:
+    return (spec.endpoint, spec.region_id) if spec.endpoint else ("", "")
+
+
+async def _identified(connection: Connection) -> Health:
+    """Return the health of an account by what STS says; ECS works where STS keeps silent, too."""
+    try:
+        return account_health.of_identity(await connection.identify())
+    except (NoAnswer, Throttled) as exc:
+        return account_health.unidentified(exc)
+
+
 async def _look_at_region(region: RegionClient) -> None:
     """Ask the region for something cheap; a missing permission for just that is no fault."""
     try:
-        await region.inventory.lookups.default_encryption()
-    except NoAnswer:
+        await region.knock()
+    except (NoAnswer, CredentialsError):
         raise
     except EcsError as exc:
-        if exc.failure.code.startswith("InvalidRegionId") or isinstance(exc, CredentialsError):
+        if account_health.keeps_out(exc.failure.code):
             raise
 
 

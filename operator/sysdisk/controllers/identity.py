@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from concurrent.futures import Executor
 from typing import Protocol
 
 from sysdisk.api.account import EcsAccountSpec
 from sysdisk.ecs.credentials import AccountCredentials
-from sysdisk.ecs.endpoints import ecs_address
 from sysdisk.ecs.port import Transport
 from sysdisk.ecs.scrub import Scrubber
-from sysdisk.ecs.sdk import Identity, SdkTransport, who_am_i
+from sysdisk.ecs.sdk import Identity, sdk_transports, who_am_i
+from sysdisk.ecs.threads import Threads
 
 
 class Connection(Protocol):
@@ -34,20 +33,24 @@ class Connection(Protocol):
         """Return the transport for a region. Raises ValueError for a forbidden endpoint."""
         ...
 
+    def close(self) -> None:
+        """Free what it holds: no call follows."""
+        ...
+
 
 class SdkConnection:
-    """`Connection` by the official SDK."""
+    """`Connection` by the official SDK. `threads` are its own."""
 
-    def __init__(self, threads: Executor, scrubber: Scrubber) -> None:
+    def __init__(self, threads: Threads, scrubber: Scrubber) -> None:
         self._threads = threads
         self._scrubber = scrubber
         self._credentials = AccountCredentials(scrubber)
-        self._endpoint = ""
+        self._endpoint = self._home = ""
 
     async def use(self, spec: EcsAccountSpec, secret: Mapping[str, bytes] | None) -> None:
-        self._endpoint = spec.endpoint or ""
+        self._endpoint, self._home = spec.endpoint or "", spec.region_id
         await asyncio.get_running_loop().run_in_executor(
-            self._threads,
+            self._threads.reads,
             lambda: self._credentials.use(spec.credentials, secret, endpoint=self._endpoint),
         )
 
@@ -60,9 +63,13 @@ class SdkConnection:
         )
 
     def transport(self, region_id: str) -> Transport:
-        return SdkTransport(
-            ecs_address(region_id, self._endpoint),
+        return sdk_transports(
+            self._endpoint,
             self._credentials,
             self._threads,
             scrubber=self._scrubber,
-        )
+            home=self._home,
+        )(region_id)
+
+    def close(self) -> None:
+        self._threads.close()

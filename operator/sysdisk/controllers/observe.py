@@ -15,7 +15,7 @@ from sysdisk.core.model import DiskLook, Key, Look, Subject
 from sysdisk.core.world import AccountLook, Claim, Instance, Observed, SecretLook, SecretState
 from sysdisk.ecs.account import RegionClient
 from sysdisk.ecs.batches import together
-from sysdisk.ecs.errors import EcsError
+from sysdisk.ecs.errors import EcsError, NotYet
 from sysdisk.ecs.sights import Disks, Sight
 from sysdisk.kube.errors import KubeError
 from sysdisk.kube.port import Kube
@@ -87,11 +87,16 @@ class Eyes:
         )
 
     async def look(self, subject: Subject, observed: Observed, look: Look) -> Observed:
-        """Return `observed` with what `look` asks for; with `failure` if ECS could not be asked."""
+        """Return `observed` with what `look` asks for; with `failure` if ECS could not be asked.
+
+        Raises NotYet where the turn to ask is not near.
+        """
         if self.region is None:
             return observed
         try:
             return await self._look(subject, observed, look, self.region)
+        except NotYet:
+            raise
         except EcsError as exc:
             return await self._failed(observed, exc.failure.text().rstrip("."))
 

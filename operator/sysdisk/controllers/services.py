@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 
 from sysdisk.controllers.accounts import Accounts
@@ -14,6 +13,8 @@ from sysdisk.controllers.run import Shell
 from sysdisk.controllers.worker import Passes
 from sysdisk.core.model import Event, Subject
 from sysdisk.ecs.clock import Clock
+from sysdisk.ecs.scrub import Scrubber
+from sysdisk.ecs.threads import Threads
 from sysdisk.kube.events import EventRecorder, Involved, Severity
 from sysdisk.kube.resources import SPECS
 
@@ -40,14 +41,13 @@ class Teller:
 async def build(
     shell: Shell, *, connect: Callable[[], Connection] | None = None, clock: Clock | None = None
 ) -> AsyncIterator[Passes]:
-    """Make the passes of `shell`. `connect` absent: by the official SDK, on a few threads."""
+    """Make the passes of `shell`. `connect` absent: by the official SDK, each on a few threads."""
     clock, settings = clock or Clock(), shell.settings
-    threads = ThreadPoolExecutor(settings.threads, thread_name_prefix="ecs")
     accounts = Accounts(
         shell.kube,
         shell.accounts,
         shell.specs,
-        connect or (lambda: SdkConnection(threads, shell.scrubber)),
+        connect or connections(settings.threads, shell.scrubber),
         clock=clock,
         resync_interval=settings.resync_interval,
         secret_namespaces=secret_namespaces(shell),
@@ -75,7 +75,11 @@ async def build(
         )
     finally:
         await accounts.close()
-        threads.shutdown(wait=False, cancel_futures=True)
+
+
+def connections(threads: int, scrubber: Scrubber) -> Callable[[], Connection]:
+    """Return what connects by the official SDK: an account that hangs holds up no other."""
+    return lambda: SdkConnection(Threads(threads), scrubber)
 
 
 def secret_namespaces(shell: Shell) -> tuple[str, ...] | None:

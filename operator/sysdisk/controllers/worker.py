@@ -10,7 +10,7 @@ from typing import Protocol
 from sysdisk.controllers.queue import WorkQueue
 from sysdisk.controllers.store import AccountKey, AnyKey
 from sysdisk.core.model import Key
-from sysdisk.ecs.errors import EcsError, Throttled
+from sysdisk.ecs.errors import EcsError, NotYet, Throttled
 from sysdisk.kube.errors import Conflict, KubeError, Unavailable
 
 log = logging.getLogger(__name__)
@@ -51,6 +51,9 @@ async def _one(
         on_error("conflict")
         rest = queue.conflicted(key)
         log.debug("pass overtaken", extra={"key": str(key), "rest_seconds": round(rest, 1)})
+    except NotYet as later:
+        queue.done(key, again_in=timedelta(seconds=later.seconds))
+        log.debug("pass waits for its turn", extra={"key": str(key), "why": str(later)})
     except (KubeError, EcsError) as exc:
         on_error("kube" if isinstance(exc, KubeError) else "ecs")
         rest = queue.failed(key, at_least=_asked_rest(exc))

@@ -22,6 +22,7 @@ from sysdisk.ecs.errors import (
     Throttled,
     TooLate,
 )
+from sysdisk.ecs.failures import not_yet
 from sysdisk.ecs.inventory import Inventory
 from sysdisk.ecs.limits import Held, RateLimiter
 from sysdisk.ecs.port import Body, Params, Transport
@@ -34,6 +35,8 @@ OnRequest = Callable[[str, str], None]
 """Told of every request: its action, and `OK` or the error code."""
 OK = "OK"
 NOT_SENT_CODE = "NotSent"
+PATIENCE = 1.0
+"""Seconds that a read waits for its turn."""
 
 
 class RegionClient:
@@ -58,10 +61,12 @@ class RegionClient:
         """How many requests were sent, by action."""
         self._transport = transport
         self._limiter = limiter
+        self._clock = clock
         self._on_request = on_request
         self.inventory = Inventory(
             self.read,
             region_id,
+            at_leisure=self.read_at_leisure,
             clock=clock,
             resync_interval=resync_interval,
             on_change=lambda instance_id: on_change(region_id, instance_id),
@@ -130,12 +135,31 @@ class RegionClient:
         params = calls.apply_auto_snapshot_policy(self.region_id, policy_id, [disk_id])
         return await self._write("ApplyAutoSnapshotPolicy", params, _accepted, not_after)
 
+    async def knock(self) -> None:
+        """Ask ECS something cheap, never answered from memory. Raises EcsError."""
+        await self.read(
+            "DescribeDiskEncryptionByDefaultStatus",
+            calls.describe_default_encryption(self.region_id),
+        )
+
     def ready_in(self, action: str) -> float:
         """Return the seconds until a write of `action` could leave: ask before recording one."""
         return self._limiter.ready_in(action)
 
     async def read(self, action: str, params: Params) -> Body:
-        """Return the answer of a read; waits for its turn, also out a throttled minute."""
+        """Return the answer of a read.
+
+        Raises `NotYet` where its turn is further away than `PATIENCE`: whoever asks holds a worker,
+        and others have machines to start.
+        """
+        try:
+            await self._limiter.turn(action, not_after=self._clock.monotonic() + PATIENCE)
+        except Held as held:
+            raise not_yet(str(held), self._limiter.ready_in(action)) from None
+        return await self._send(action, params, None)
+
+    async def read_at_leisure(self, action: str, params: Params) -> Body:
+        """Return the answer of a read for which nobody waits, however far away its turn is."""
         await self._limiter.turn(action)
         return await self._send(action, params, None)
 
@@ -214,22 +238,26 @@ class EcsAccountClient:
     def region(self, region_id: str) -> RegionClient:
         """Return the client of a region; its inventory sweeps from the first use on."""
         if region_id not in self._regions:
-            limiter = RateLimiter(
-                self._limits.requests_per_second, self._limits.headroom_percent or 0, self._clock
-            )
             client = RegionClient(
                 region_id,
                 self._transports(region_id),
-                limiter,
+                self._limiter(region_id),
                 self._clock,
                 on_request=self._on_request,
                 on_change=self._on_change,
                 resync_interval=self._resync_interval,
             )
             client.inventory.start()
-            self._limiters[region_id] = limiter
             self._regions[region_id] = client
         return self._regions[region_id]
+
+    def _limiter(self, region_id: str) -> RateLimiter:
+        """Return the limiter of a region; it outlives `close`: ECS's minute does not begin anew."""
+        if region_id not in self._limiters:
+            self._limiters[region_id] = RateLimiter(
+                self._limits.requests_per_second, self._limits.headroom_percent or 0, self._clock
+            )
+        return self._limiters[region_id]
 
     def configure(self, limits: Limits) -> None:
         """Take new limits, for calls from now on."""

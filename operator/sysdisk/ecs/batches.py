@@ -62,7 +62,7 @@ class Seen(Generic[V]):
 def answered(answer: Seen[V] | EcsError) -> Seen[V]:
     """Return an answer that is one. Raises EcsError, each time a new one."""
     if isinstance(answer, EcsError):
-        raise type(answer)(answer.failure)
+        raise answer.again()
     return answer
 
 

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 from dataclasses import dataclass
 from urllib.parse import urlsplit
+
+STS_REGION_VARIABLE = "ALIBABA_CLOUD_STS_REGION"
+VPC_VARIABLE = "ALIBABA_CLOUD_VPC_ENDPOINT_ENABLED"
 
 _CENTRAL = "ecs-cn-hangzhou.aliyuncs.com"
 _FORMER = "ecs.aliyuncs.com"
@@ -82,11 +86,31 @@ def ecs_address(region_id: str, url: str = "") -> Address:
     return Address("https", _EXCEPTIONS.get(region_id, f"ecs.{region_id}.aliyuncs.com"))
 
 
+def account_address(region_id: str, home: str, url: str) -> Address:
+    """Return where an account of region `home` and endpoint `url` (or empty) reaches `region_id`.
+
+    `url` is the way to `home` alone: most writes name no region, and the endpoint of one knows no
+    instance of another. A loopback address is that of a simulator, which serves all. Raises
+    ValueError like `ecs_address`.
+    """
+    leads_there = bool(url) and (region_id == home or _parse(url).loopback)
+    return ecs_address(region_id, url if leads_there else "")
+
+
 def sts_address(url: str = "") -> Address:
-    """Return where STS is reached: a loopback `url` serves both services, others ECS alone."""
+    """Return where STS is reached: a loopback `url` serves both services, others ECS alone.
+
+    In a VPC without a way to the internet, the environment names STS's region and asks for its
+    address inside. Source: the official SDK's ALIBABA_CLOUD_STS_REGION, and
+    ALIBABA_CLOUD_VPC_ENDPOINT_ENABLED, which counts together with a region only.
+    """
     if url and (own := _parse(url)).loopback:
         return own
-    return Address("https", "sts.aliyuncs.com")
+    region_id = os.environ.get(STS_REGION_VARIABLE, "").strip()
+    if not region_id:
+        return Address("https", "sts.aliyuncs.com")
+    inside = os.environ.get(VPC_VARIABLE, "").strip().lower() == "true"
+    return Address("https", f"{'sts-vpc' if inside else 'sts'}.{region_id}.aliyuncs.com")
 
 
 def is_loopback(host: str) -> bool:

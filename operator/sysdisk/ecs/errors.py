@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from sysdisk.core.answers import Failure
 
 
@@ -13,6 +11,10 @@ class EcsError(Exception):
     def __init__(self, failure: Failure) -> None:
         super().__init__(failure.text())
         self.failure = failure
+
+    def again(self) -> EcsError:
+        """Return a new one that says the same, to be raised to another who waited for it."""
+        return type(self)(self.failure)
 
 
 class Refusal(EcsError):
@@ -31,6 +33,9 @@ class Throttled(Refusal):
         self.retry_after = retry_after
         """Seconds, where ECS named a time."""
 
+    def again(self) -> EcsError:
+        return type(self)(self.failure, self.retry_after)
+
 
 class CredentialsError(EcsError):
     """No call was made: there are no usable credentials."""
@@ -40,9 +45,12 @@ class TooLate(EcsError):
     """No call was made: it could not leave before its fence fell."""
 
 
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """Where an account is reached. `url` empty: the region's public endpoint."""
+class NotYet(EcsError):
+    """No call was made: its turn comes in `seconds`. Nothing is wrong; come back then."""
 
-    region_id: str
-    url: str = ""
+    def __init__(self, failure: Failure, seconds: float) -> None:
+        super().__init__(failure)
+        self.seconds = seconds
+
+    def again(self) -> EcsError:
+        return type(self)(self.failure, self.seconds)

@@ -9,7 +9,15 @@ from http import HTTPStatus
 
 from sysdisk.core.answers import ErrorClass, Failure
 from sysdisk.ecs.catalog import classify
-from sysdisk.ecs.errors import CredentialsError, EcsError, NoAnswer, Refusal, Throttled, TooLate
+from sysdisk.ecs.errors import (
+    CredentialsError,
+    EcsError,
+    NoAnswer,
+    NotYet,
+    Refusal,
+    Throttled,
+    TooLate,
+)
 
 _UNREADABLE = "Check the endpoint, and any proxy between the operator and it."
 
@@ -83,3 +91,8 @@ def too_late(action: str) -> TooLate:
     """Return the error for a call whose fence fell before it could leave."""
     text = f"{action} waited too long for its turn and was not sent"
     return TooLate(Failure("TooLate", text, ErrorClass.RETRY))
+
+
+def not_yet(why: str, seconds: float) -> NotYet:
+    """Return the error for a read that would have to wait so long for its turn."""
+    return NotYet(Failure("NotYet", why, ErrorClass.RETRY), seconds)

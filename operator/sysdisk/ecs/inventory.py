@@ -39,7 +39,8 @@ class Inventory:
     """The observations of one account and region; see the module.
 
     `on_change` is called with an instance ID when a sweep finds it different from how it was last
-    seen, by a look or a sweep. `read` is one limited, counted call.
+    seen, by a look or a sweep. `read` is one limited, counted call, and `at_leisure` one that may
+    wait long for its turn, for sweeps.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class Inventory:
         read: Read,
         region_id: str,
         *,
+        at_leisure: Read | None = None,
         clock: Clock | None = None,
         resync_interval: float = 300.0,
         gather: float = 0.01,
@@ -56,7 +58,8 @@ class Inventory:
         self._clock = clock = clock or Clock()
         self._interval = resync_interval
         self._on_change = on_change
-        self._ask = ask = Questions(read, region_id)
+        ask = Questions(read, region_id)
+        self._ask = ask.by(at_leisure or read)
         self._instances = Batcher(ask.instances, clock, size=IDS_A_CALL, gather=gather)
         self._disks = Batcher(ask.disks, clock, size=IDS_A_CALL, gather=gather)
         self._attached = Batcher(ask.attached, clock, size=ANY_NUMBER, gather=gather)
@@ -243,6 +246,9 @@ class Inventory:
             except EcsError as error:
                 failures += 1
                 log.warning("sweep failed", extra={"error": error.failure.text()})
+            except Exception:  # nobody waits for this task: it would end for good, and silently
+                failures += 1
+                log.exception("sweep broke")
 
 
 def _being_made(expect: tuple[str, ...], disks: Mapping[str, Seen[Disk | None]]) -> bool:

@@ -286,7 +286,10 @@ def _tags(raw: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
 def _addresses(raw: Mapping[str, Any]) -> tuple[str, ...]:
     vpc = _part(_part(raw, "VpcAttributes"), "PrivateIpAddress")
     parts = (vpc, _part(raw, "InnerIpAddress"), _part(raw, "PublicIpAddress"))
-    found = [a for part in parts for a in part.get("IpAddress") or () if isinstance(a, str)]
+    lists = [part.get("IpAddress") for part in parts]
+    found = [
+        a for listed in lists if isinstance(listed, list) for a in listed if isinstance(a, str)
+    ]
     return tuple(filter(None, [*found, _text(_part(raw, "EipAddress"), "IpAddress")]))
 
 

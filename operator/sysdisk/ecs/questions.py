@@ -13,7 +13,7 @@ from sysdisk.core.answers import ErrorClass
 from sysdisk.core.world import Disk, Instance
 from sysdisk.ecs import calls, parse
 from sysdisk.ecs.batches import together
-from sysdisk.ecs.errors import EcsError, Refusal
+from sysdisk.ecs.errors import EcsError, NotYet, Refusal
 from sysdisk.ecs.lookups import Read, pages
 from sysdisk.ecs.port import Params
 from sysdisk.ecs.sights import Attached
@@ -30,12 +30,16 @@ Ask = Callable[[Sequence[str]], Awaitable[Mapping[str, V]]]
 class Questions:
     """Asks one region. All methods raise EcsError when nothing of the batch could be learnt."""
 
-    def __init__(self, read: Read, region_id: str) -> None:
+    def __init__(self, read: Read, region_id: str, refused: set[str] | None = None) -> None:
         self._read = read
         self._region = region_id
         self._disk_pages = 1
-        self._refused: set[str] = set()
+        self._refused = set[str]() if refused is None else refused
         """IDs that ECS refused by themselves: asked alone, so that they spoil no batch again."""
+
+    def by(self, read: Read) -> Questions:
+        """Return the same questions asked by `read`, with the same refused IDs."""
+        return Questions(read, self._region, self._refused)
 
     async def instances(self, ids: Sequence[str]) -> Mapping[str, Instance | EcsError]:
         """Return the instances of at most 100 IDs, all pages of them."""
@@ -127,6 +131,8 @@ class Questions:
     ) -> dict[str, V | EcsError]:
         try:
             return dict[str, V | EcsError](await ask(ids))
+        except NotYet as error:  # of this part of the batch: the others have had their turn
+            return dict.fromkeys(ids, error)
         except Refusal as error:
             if not _blames_an_id(error) or not patience.more():
                 raise

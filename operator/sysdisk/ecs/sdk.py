@@ -15,41 +15,53 @@ import logging
 import os
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import Executor
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any, Protocol
 
-from alibabacloud_credentials.exceptions import CredentialException
 from alibabacloud_tea_openapi import utils_models
 from alibabacloud_tea_openapi.client import Client as OpenApiClient
 from alibabacloud_tea_openapi.exceptions import AlibabaCloudException
 from darabonba.core import DaraCore
 from darabonba.exceptions import UnretryableException
 from darabonba.runtime import RuntimeOptions
-from requests.utils import should_bypass_proxies
 from Tea.core import TeaCore
 
-from sysdisk.ecs.endpoints import Address, ecs_address, is_loopback, sts_address
+from sysdisk.ecs.connections import bounded, take_over
+from sysdisk.ecs.endpoints import Address, account_address, sts_address
 from sysdisk.ecs.errors import EcsError
 from sysdisk.ecs.failures import no_answer, no_credentials, refusal, too_late, unreadable
 from sysdisk.ecs.parse import caller_identity
 from sysdisk.ecs.port import Body, Params
 from sysdisk.ecs.scrub import Scrubber
+from sysdisk.ecs.threads import Threads
 
 ECS_VERSION = "2014-05-26"
 STS_VERSION = "2015-04-01"
 SECRET_PARAMS = frozenset({"Password", "OIDCToken", "SecurityToken"})
-METADATA_SERVICE = "100.100.100.200"
+SESSION_OVER = "InvalidSecurityToken"
+"""Codes that begin so are answered to a session that STS does not know any more."""
 SDK_LOGGERS = ("darabonba-core", "alibabacloud-tea", "credentials")
+URL_LOGGERS = (
+    "urllib3.connection",
+    "urllib3.connectionpool",
+    "urllib3.poolmanager",
+    "urllib3.response",
+    "urllib3.util.retry",
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """Seconds to wait for the connection, and for each piece of the answer."""
+    """Seconds to wait for the connection, for each piece of the answer, and for the whole call.
+
+    Past `total` the connection is closed and the call had no answer. Each look-up of keys has as
+    long again.
+    """
 
     connect: float = 5.0
     read: float = 10.0
+    total: float = 20.0
 
 
 DEFAULT_TIMEOUTS = Timeouts()
@@ -70,9 +82,13 @@ class Identity:
 
 
 class CredentialClient(Protocol):
-    """What the SDK asks for the keys, in a thread, at every call."""
+    """Who is asked for the keys, in a thread, at every call."""
 
-    def get_credential(self) -> Any: ...
+    def get_credential(self) -> Any:
+        """Return the keys, as the credentials library shapes them. Raises CredentialsError."""
+
+    def refused(self, keys: Any) -> None:
+        """Note that the session of `keys` is over, whatever its expiration says."""
 
 
 class SdkTransport:
@@ -86,7 +102,7 @@ class SdkTransport:
         self,
         address: Address,
         credentials: CredentialClient,
-        threads: Executor,
+        threads: Threads,
         *,
         scrubber: Scrubber,
         timeouts: Timeouts = DEFAULT_TIMEOUTS,
@@ -103,7 +119,8 @@ class SdkTransport:
         """See `Transport.call`. Raises CredentialsError where no keys could be had."""
         loop = asyncio.get_running_loop()
         late = _falls(loop.time, not_after)
-        answer = await loop.run_in_executor(self._threads, self._wire.call, action, params, late)
+        threads = self._threads.of(action)
+        answer = await loop.run_in_executor(threads, self._wire.call, action, params, late)
         if isinstance(answer, EcsError):
             raise answer
         return answer
@@ -112,18 +129,19 @@ class SdkTransport:
 def sdk_transports(
     url: str,
     credentials: CredentialClient,
-    threads: Executor,
+    threads: Threads,
     *,
     scrubber: Scrubber,
+    home: str = "",
     timeouts: Timeouts = DEFAULT_TIMEOUTS,
 ) -> Callable[[str], SdkTransport]:
-    """Return what makes the transport of a region; `url` is the account's endpoint, or empty.
+    """Return what makes the transport of a region; `url` is the account's endpoint in `home`.
 
     What it returns raises ValueError for an endpoint that passwords must not be sent to.
     """
 
     def transport(region_id: str) -> SdkTransport:
-        address = ecs_address(region_id, url)
+        address = account_address(region_id, home, url)
         return SdkTransport(address, credentials, threads, scrubber=scrubber, timeouts=timeouts)
 
     return transport
@@ -132,7 +150,7 @@ def sdk_transports(
 async def who_am_i(
     url: str,
     credentials: CredentialClient,
-    threads: Executor,
+    threads: Threads,
     *,
     scrubber: Scrubber,
     timeouts: Timeouts = DEFAULT_TIMEOUTS,
@@ -169,38 +187,40 @@ class Wire:
         version: str,
     ) -> None:
         self.skew: float | None = None
-        self._protocol = address.protocol
+        self._address = address
+        self._credentials = credentials
         self._scrubber = scrubber
+        self._timeouts = timeouts
         self._version = version
-        self._client = OpenApiClient(
-            utils_models.Config(
-                credential=credentials,
-                endpoint=address.host,
-                protocol=address.protocol,
-                connect_timeout=_milliseconds(timeouts.connect),
-                read_timeout=_milliseconds(timeouts.read),
-            )
-        )
 
     def call(
         self, action: str, params: Params, late: Callable[[], bool] = lambda: False
     ) -> Body | EcsError:
         """Return the decoded answer, or the error; `late` is asked just before it leaves."""
+
+        def leave() -> None:
+            if late():
+                raise too_late(action)
+
         secrets = [params[name] for name in SECRET_PARAMS & params.keys()]
         with self._scrubber.holding(*secrets):
-            if late():
-                return too_late(action)
+            keys = None
             try:
-                answer = self._send(action, params)
+                keys = self._credentials.get_credential()
+                with bounded(self._timeouts.total, leave):
+                    answer = self._send(action, params, keys)
             except Exception as fault:  # the text of any of them may hold the URL: none may leave
-                return self._translate(action, fault)
+                error = self._translate(action, fault)
+                if keys is not None and error.failure.code.startswith(SESSION_OVER):
+                    self._credentials.refused(keys)
+                return error
             return self._read(action, answer)
 
-    def _send(self, action: str, params: Params) -> Mapping[str, Any]:
+    def _send(self, action: str, params: Params, keys: Any) -> Mapping[str, Any]:
         call = utils_models.Params(
             action=action,
             version=self._version,
-            protocol=self._protocol,
+            protocol=self._address.protocol,
             pathname="/",
             method="POST",
             auth_type="AK",
@@ -209,14 +229,26 @@ class Wire:
             body_type="byte",
         )
         request = utils_models.OpenApiRequest(query=dict(params))
-        answer: Mapping[str, Any] = self._client.call_api(call, request, RuntimeOptions())
+        answer: Mapping[str, Any] = self._client(keys).call_api(call, request, RuntimeOptions())
         return answer
+
+    def _client(self, keys: Any) -> OpenApiClient:
+        """Return a client that signs with `keys`: a new one takes 2 µs."""
+        return OpenApiClient(
+            utils_models.Config(
+                credential=_Given(keys),
+                endpoint=self._address.host,
+                protocol=self._address.protocol,
+                connect_timeout=_milliseconds(self._timeouts.connect),
+                read_timeout=_milliseconds(self._timeouts.read),
+            )
+        )
 
     def _read(self, action: str, answer: Mapping[str, Any]) -> Body | EcsError:
         self._note_time(answer["headers"].get("date", ""))
         try:
             body = json.loads(answer["body"])
-        except ValueError:
+        except (ValueError, RecursionError):
             body = None
         return body if isinstance(body, dict) else unreadable(f"{action} gave no JSON object")
 
@@ -231,9 +263,7 @@ class Wire:
             return self._answered(action, fault)
         inner = fault.inner_exception if isinstance(fault, UnretryableException) else fault
         if isinstance(inner, EcsError):
-            return inner.__class__(inner.failure)
-        if isinstance(inner, CredentialException):
-            return no_credentials("the source of the credentials gave none")
+            return inner.again()
         return no_answer(action)
 
     def _answered(self, action: str, fault: AlibabaCloudException) -> EcsError:
@@ -248,6 +278,16 @@ class Wire:
         retry_after = fault.retry_after / 1000 if fault.retry_after else None
         request_id = str(data.get("RequestId") or "")
         return refusal(code, http, message, request_id, retry_after=retry_after)
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """Keys that were fetched before, as the SDK's client wants them."""
+
+    keys: Any
+
+    def get_credential(self) -> Any:
+        return self.keys
 
 
 def _falls(clock: Callable[[], float], not_after: float | None) -> Callable[[], bool]:
@@ -266,9 +306,11 @@ class _Silence(logging.Filter):
 
 
 class _WithoutQuery(logging.Filter):
-    """Cuts queries out of urllib3's lines, which show the whole URL of a request."""
+    """Cuts queries out of urllib3's lines, which show the whole URL of a request; and tracebacks,
+    whose last line may show what came back, the URL among it."""
 
     def filter(self, record: logging.LogRecord) -> bool:
+        record.exc_info = record.exc_text = None
         if isinstance(record.args, tuple):
             record.args = tuple(self._cut(arg) for arg in record.args)
         return True
@@ -289,47 +331,12 @@ def _quieten() -> None:
         logger.addFilter(_Silence())
         logger.propagate = False
         logger.setLevel(logging.CRITICAL)
-    logging.getLogger("urllib3.connectionpool").addFilter(_WithoutQuery())
-    logging.getLogger("urllib3.util.retry").addFilter(_WithoutQuery())
+    for name in URL_LOGGERS:
+        logging.getLogger(name).addFilter(_WithoutQuery())
     if os.environ.get("DEBUG", "").lower() == "sdk":
         del os.environ["DEBUG"]
 
 
-def _respect_no_proxy(core: Any) -> None:
-    """Make sessions of `core` go directly to loopback addresses and to hosts in NO_PROXY.
-
-    The SDK hands HTTP_PROXY and HTTPS_PROXY to every request and ignores NO_PROXY (seen in
-    darabonba-core 1.0.9 and alibabacloud-tea 0.4.3). All sessions get their adapter from this hook.
-    """
-    make = core.get_adapter
-
-    def get_adapter(*args: Any, **kwargs: Any) -> Any:
-        adapter = make(*args, **kwargs)
-        send = adapter.send
-
-        def send_directly_if_asked(request: Any, *rest: Any, **options: Any) -> Any:
-            if goes_directly(request.url):
-                options["proxies"] = {}
-            return send(request, *rest, **options)
-
-        adapter.send = send_directly_if_asked
-        return adapter
-
-    core.get_adapter = staticmethod(get_adapter)
-
-
-def goes_directly(url: str) -> bool:
-    """Whether no proxy is to be used for `url`: a loopback address, the metadata service of the
-    instance we run on, or a host in NO_PROXY."""
-    host = url.split("://", 1)[-1].split("/", 1)[0].split("?", 1)[0]
-    name = host.rsplit(":", 1)[0] if not host.endswith("]") else host
-    return (
-        is_loopback(name)
-        or name == METADATA_SERVICE
-        or bool(should_bypass_proxies(url, no_proxy=None))
-    )
-
-
 _quieten()
-_respect_no_proxy(DaraCore)
-_respect_no_proxy(TeaCore)
+take_over(DaraCore)
+take_over(TeaCore)

@@ -151,3 +151,6 @@ class CloudConnection:
     def transport(self, region_id: str) -> CloudTransport:
         """Return the transport for a region."""
         return CloudTransport(self._line, self._cloud, region_id, self._keys, self._on_write)
+
+    def close(self) -> None:
+        """Do nothing: it holds nothing."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-from concurrent.futures import ThreadPoolExecutor
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 
 import pytest
@@ -14,6 +15,7 @@ from sysdisk.ecs.credentials import AccountCredentials
 from sysdisk.ecs.endpoints import ecs_address
 from sysdisk.ecs.scrub import Scrubber
 from sysdisk.ecs.sdk import SdkTransport, Timeouts, sdk_transports
+from sysdisk.ecs.threads import Threads
 from sysdisk.sandbox.ecs_fleet import HOME, Fleet
 from sysdisk.sandbox.ecs_server import EcsServer
 
@@ -25,7 +27,7 @@ class Site:
     """A served cloud with one stopped instance, and a transport of the real SDK to it."""
 
     server: EcsServer
-    threads: ThreadPoolExecutor
+    threads: Threads
 
     def __post_init__(self) -> None:
         self.scrubber = Scrubber()
@@ -63,13 +65,27 @@ class Site:
         return EcsAccountClient(transports, Limits()).region(HOME)
 
 
-@pytest.fixture
-def threads() -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor(4) as pool:
-        yield pool
+@asynccontextmanager
+async def answering(answer: Callable[[bytes], bytes]) -> AsyncIterator[str]:
+    """Serve raw bytes, made from the path of the request; yields the URL."""
+
+    async def on_request(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer(head.split(b" ")[1]))
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(on_request, "127.0.0.1", 0) as server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
 
 
 @pytest.fixture
-async def site(threads: ThreadPoolExecutor) -> AsyncIterator[Site]:
+def threads() -> Iterator[Threads]:
+    with closing(Threads(4)) as threads:
+        yield threads
+
+
+@pytest.fixture
+async def site(threads: Threads) -> AsyncIterator[Site]:
     async with EcsServer.at_scale(100) as server:
         yield Site(server, threads)

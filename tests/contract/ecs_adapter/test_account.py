@@ -10,15 +10,16 @@ import pytest
 from sysdisk.api.account import Limits
 from sysdisk.api.base import FrozenMap
 from sysdisk.core.answers import Accepted, Answer, NotSent, Refused, Unknown
-from sysdisk.ecs.account import EcsAccountClient, RegionClient
-from sysdisk.ecs.errors import EcsError
-from sysdisk.ecs.inventory import Disks
+from sysdisk.ecs.account import PATIENCE, EcsAccountClient, RegionClient
+from sysdisk.ecs.errors import EcsError, NoAnswer, NotYet, Throttled
+from sysdisk.ecs.inventory import Disks, Sight
 from sysdisk.sandbox.ecs_faults import Side
 from sysdisk.sandbox.ecs_fleet import HOME
 from tests.contract.ecs_adapter.clouds import UNLIMITED, Lab
 from tests.contract.ecs_adapter.test_requests_on_the_wire import BARE
 
 pytestmark = pytest.mark.looptime
+KNOCK = "DescribeDiskEncryptionByDefaultStatus"
 
 
 def stopped(lab: Lab) -> str:
@@ -95,6 +96,29 @@ async def test_a_throttled_write_is_refused_and_the_next_is_not_sent_before_the_
     await region.inventory.close()
 
 
+async def test_a_throttled_minute_outlives_a_new_endpoint() -> None:
+    lab = Lab()
+    lab.cloud.faults.throttle("StopInstance", 0)
+    account = lab.account()
+    await account.region(HOME).stop_instance(lab.ids[0])
+    rest = account.region(HOME).ready_in("StopInstance")
+    assert rest > 0
+    await account.close()
+    assert account.region(HOME).ready_in("StopInstance") == rest
+    await account.close()
+
+
+async def test_a_knock_is_a_request_each_time() -> None:
+    lab = Lab()
+    account = lab.account()
+    region = account.region(HOME)
+    await region.inventory.lookups.default_encryption()
+    lab.cloud.faults.drop("DescribeDiskEncryptionByDefaultStatus", "before")
+    with pytest.raises(NoAnswer):
+        await region.knock()
+    await account.close()
+
+
 async def test_a_write_beyond_the_rate_and_its_fence_is_not_sent() -> None:
     lab = Lab(3)
     limits = Limits(requests_per_second=FrozenMap({"StopInstance": 1.0}))
@@ -135,19 +159,38 @@ async def test_a_snapshot_and_a_policy_are_accepted() -> None:
     await region.inventory.close()
 
 
-async def test_reads_keep_the_rate_and_wait_out_a_throttled_minute() -> None:
+async def test_in_a_throttled_minute_a_look_says_when_to_come_back_and_a_sweep_waits() -> None:
     lab = Lab(5)
     lab.cloud.faults.throttle("DescribeInstances", 0)
     account = lab.account()
     region = account.region(HOME)
-    looks = [region.inventory.look(i, disks=Disks.NONE) for i in lab.ids]
-    answers = await asyncio.gather(*looks, return_exceptions=True)
-    assert all(isinstance(a, EcsError) and a.failure.throttled for a in answers)
+    for instance_id in lab.ids:
+        region.inventory.register(instance_id)
+    first = await look_at_all(region, lab)
+    assert all(isinstance(a, Throttled) for a in first)
     lab.cloud.faults.throttle("DescribeInstances", -1)
     began = asyncio.get_running_loop().time()
-    sight = await region.inventory.look(lab.ids[0], disks=Disks.NONE)
-    assert sight.instance is not None
-    assert sight.begun_at <= asyncio.get_running_loop().time()
-    assert asyncio.get_running_loop().time() > began
-    assert region.requests["DescribeInstances"] == 2
+    held = await look_at_all(region, lab)
+    waits = [a.seconds for a in held if isinstance(a, NotYet)]
+    assert len(waits) == 5
+    assert asyncio.get_running_loop().time() - began < PATIENCE
+    assert 0 < min(waits) <= max(waits) <= 62
+    await region.inventory.sweep()
+    assert min(waits) <= asyncio.get_running_loop().time() - began <= 65
+    assert not [a for a in await look_at_all(region, lab) if isinstance(a, EcsError)]
+    assert region.requests["DescribeInstances"] == 3
     await account.close()
+
+
+async def look_at_all(region: RegionClient, lab: Lab) -> list[Sight | BaseException]:
+    after = asyncio.get_running_loop().time()
+    looks = (region.inventory.look(i, begun_after=after, disks=Disks.NONE) for i in lab.ids)
+    return await asyncio.gather(*looks, return_exceptions=True)
+
+
+async def test_a_read_within_the_rate_waits_its_short_turn() -> None:
+    lab = Lab()
+    region = lab.account(Limits(requests_per_second=FrozenMap({KNOCK: 2.0}))).region(HOME)
+    knocks = await asyncio.gather(*(region.knock() for _ in range(6)), return_exceptions=True)
+    assert [type(k) for k in knocks] == [type(None)] * 4 + [NotYet] * 2
+    await region.inventory.close()

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
+from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
 from sysdisk.api.account import Credentials
 from sysdisk.core.answers import ErrorClass
 from sysdisk.ecs import sdk
-from sysdisk.ecs.credentials import AccountCredentials, keys_in
+from sysdisk.ecs.credentials import ASK_AGAIN, AccountCredentials
 from sysdisk.ecs.errors import CredentialsError, Refusal
+from sysdisk.ecs.key_sources import keys_in
 from sysdisk.ecs.scrub import Scrubber
 from sysdisk.ecs.sdk import Identity
 from tests.contract.ecs_adapter.conftest import SECRET_REF, Site
@@ -21,6 +25,24 @@ STATIC = Credentials.from_api(SECRET_REF)
 
 async def who(site: Site) -> Identity:
     return await sdk.who_am_i(site.url, site.credentials, site.threads, scrubber=site.scrubber)
+
+
+def assumed(site: Site) -> Credentials:
+    role = {"assumeRole": {"roleArn": site.fleet.role("disks").arn}}
+    return Credentials.from_api({**SECRET_REF, **role})
+
+
+def session(name: str, lives: float) -> bytes:
+    """Return an answer to AssumeRole."""
+    ends = datetime.fromtimestamp(time.time() + lives, UTC)
+    keys = {
+        "AccessKeyId": name,
+        "AccessKeySecret": "secret",
+        "SecurityToken": "token",
+        "Expiration": f"{ends:%Y-%m-%dT%H:%M:%SZ}",
+    }
+    body = json.dumps({"Credentials": keys}).encode()
+    return b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
 
 
 async def test_a_rotated_secret_is_used_at_once_and_the_old_key_no_more(site: Site) -> None:
@@ -105,6 +127,78 @@ async def test_session_keys_live_on_while_sts_is_out_of_reach_and_not_longer(sit
     late = 3000.0
     fresh = await asyncio.to_thread(keys)
     assert fresh.access_key_id != first.access_key_id
+
+
+async def test_sts_that_fails_is_asked_once_in_a_while_and_nobody_waits_for_it(site: Site) -> None:
+    late = 0.0
+    site.credentials = AccountCredentials(site.scrubber, now=lambda: time.time() + late)
+    site.credentials.use(assumed(site), site.secret, endpoint=site.url)
+    keys, asked = site.credentials.get_credential, site.server.cloud.requests_of
+    first = await asyncio.to_thread(keys)
+    late = 3000.0
+    site.server.cloud.faults.drop("AssumeRole", "before", times=100)
+    for _ in range(2):
+        for _ in range(5):
+            assert (await asyncio.to_thread(keys)).access_key_id == first.access_key_id
+        late += ASK_AGAIN
+    assert len(asked("AssumeRole")) == 3
+
+
+async def test_who_needs_keys_while_sts_is_silent_takes_those_that_live(site: Site) -> None:
+    late, asked, answer = 0.0, asyncio.Event(), asyncio.Event()
+    body = session("first", lives=3600)
+
+    async def sts(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        if late:
+            asked.set()
+            await answer.wait()
+        writer.write(body)
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(sts, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        site.credentials = AccountCredentials(site.scrubber, now=lambda: time.time() + late)
+        site.credentials.use(assumed(site), site.secret, endpoint=url)
+        keys = site.credentials.get_credential
+        await asyncio.to_thread(keys)
+        late, body = 3000.0, session("second", lives=7200)
+        waiting = asyncio.create_task(asyncio.to_thread(keys))
+        await asked.wait()
+        assert (await asyncio.to_thread(keys)).access_key_id == "first"
+        answer.set()
+        assert (await waiting).access_key_id == "second"
+
+
+async def test_who_waits_for_the_first_keys_shares_what_comes(site: Site) -> None:
+    site.credentials.use(assumed(site), site.secret, endpoint=site.url)
+    site.server.cloud.faults.delay("AssumeRole", 0.3, side="before")
+    keys = [asyncio.to_thread(site.credentials.get_credential) for _ in range(4)]
+    assert len({found.access_key_id for found in await asyncio.gather(*keys)}) == 1
+    assert len(site.server.cloud.requests_of("AssumeRole")) == 1
+
+
+async def test_a_session_that_ends_early_is_replaced_by_a_new_one(site: Site) -> None:
+    site.credentials.use(assumed(site), site.secret, endpoint=site.url)
+    await who(site)
+    sessions = site.server.cloud.state.sessions
+    for key_id, known in list(sessions.items()):
+        sessions[key_id] = replace(known, expires_at=0.0)
+    with pytest.raises(Refusal, match="Expired"):
+        await who(site)
+    assert (await who(site)).type == "AssumedRoleUser"
+    assert len(site.server.cloud.requests_of("AssumeRole")) == 2
+
+
+async def test_sessions_that_are_refused_again_and_again_do_not_make_a_storm(site: Site) -> None:
+    site.credentials.use(assumed(site), site.secret, endpoint=site.url)
+    code = "InvalidSecurityToken.Expired"
+    site.server.cloud.faults.error("GetCallerIdentity", code, http=400, times=5)
+    for _ in range(5):
+        with pytest.raises(Refusal):
+            await who(site)
+    assert len(site.server.cloud.requests_of("AssumeRole")) == 2
 
 
 @pytest.mark.parametrize(

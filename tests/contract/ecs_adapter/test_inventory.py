@@ -10,9 +10,10 @@ from collections.abc import Callable
 import pytest
 
 from sysdisk.ecs.clock import Clock
-from sysdisk.ecs.errors import EcsError, NoAnswer, Refusal, Throttled
-from sysdisk.ecs.failures import refusal
+from sysdisk.ecs.errors import EcsError, NoAnswer, NotYet, Refusal, Throttled
+from sysdisk.ecs.failures import not_yet, refusal
 from sysdisk.ecs.inventory import Disks, Inventory
+from sysdisk.ecs.port import Body, Params
 from sysdisk.sandbox.ecs_faults import Faults
 from tests.contract.ecs_adapter.clouds import Lab
 
@@ -277,6 +278,48 @@ async def test_a_sweep_survives_failures_and_comes_back_sooner() -> None:
     await asyncio.sleep(330)  # the sweep after 285 fails, 5 s later again; 10 s later it works
     assert told == [lab.ids[0]]
     await inventory.close()
+
+
+async def test_a_sweep_that_breaks_is_logged_and_comes_back(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    lab = Lab(1)
+    broken = [KeyError("a surprise")]
+
+    async def read(action: str, params: Params) -> Body:
+        body = await lab.transport.call(action, params)
+        if broken:
+            raise broken.pop()
+        return body
+
+    told: list[str] = []
+    inventory = Inventory(read, "cn-hangzhou", on_change=told.append)
+    inventory.register(lab.ids[0])
+    inventory.start()
+    await asyncio.sleep(330)
+    assert told == [lab.ids[0]]
+    assert "KeyError" in caplog.text
+    await inventory.close()
+
+
+async def test_a_part_of_a_batch_that_has_no_turn_yet_keeps_no_other_from_its_answer() -> None:
+    lab = Lab(10)
+    bad, halves = "i-bad", 0
+
+    async def read(action: str, params: Params) -> Body:
+        nonlocal halves
+        if bad not in params.get("InstanceIds", ""):
+            return await lab.transport.call(action, params)
+        halves += 1
+        raise _malformed() if halves < 3 else not_yet("later", 7.0)
+
+    inventory = Inventory(read, "cn-hangzhou")
+    looks = (inventory.look(i, disks=Disks.NONE) for i in [*lab.ids, bad])
+    answers = await asyncio.gather(*looks, return_exceptions=True)
+    later = [a for a in answers if isinstance(a, NotYet)]
+    assert 0 < len(later) <= 3
+    assert {a.seconds for a in later} == {7.0}
+    assert sum(not isinstance(a, BaseException) for a in answers) == 11 - len(later)
 
 
 async def test_an_id_that_ecs_refuses_hides_no_other_instance() -> None:

@@ -8,15 +8,18 @@ import threading
 
 import pytest
 
+from sysdisk.api.account import Credentials
 from sysdisk.core.answers import ErrorClass
 from sysdisk.ecs import parse, sdk
 from sysdisk.ecs.calls import describe_instances
-from sysdisk.ecs.endpoints import Address, ecs_address, sts_address
+from sysdisk.ecs.connections import goes_directly
+from sysdisk.ecs.endpoints import Address, account_address, ecs_address, sts_address
 from sysdisk.ecs.errors import CredentialsError, NoAnswer, Refusal, Throttled, TooLate
-from sysdisk.ecs.sdk import SDK_LOGGERS, Timeouts, goes_directly
+from sysdisk.ecs.sdk import ECS_VERSION, SDK_LOGGERS, Timeouts, Wire
+from sysdisk.ecs.threads import WRITES_AT_ONCE
 from sysdisk.sandbox.ecs_faults import Side
 from sysdisk.sandbox.ecs_fleet import HOME
-from tests.contract.ecs_adapter.conftest import Site
+from tests.contract.ecs_adapter.conftest import SECRET_REF, Site, answering
 
 
 async def test_an_answer_is_the_decoded_json(site: Site) -> None:
@@ -79,6 +82,15 @@ async def test_a_broken_answer_is_no_answer(site: Site, kind: str) -> None:
         await site.transport().call("StartInstance", {"InstanceId": site.vm.id})
 
 
+async def test_json_too_deep_to_be_read_is_no_answer(site: Site) -> None:
+    deep = b"[" * 200_000
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(deep)
+    async with answering(lambda _: head + deep) as url:
+        with pytest.raises(NoAnswer) as told:
+            await site.transport(url=url).call("StartInstance", {"InstanceId": site.vm.id})
+    assert told.value.failure.code == "Unreadable"
+
+
 async def test_json_that_lacks_what_is_needed_is_unreadable_and_never_a_default(site: Site) -> None:
     site.server.cloud.faults.garble("DescribeInstances", "wrong-json")
     body = await site.transport().call("DescribeInstances", describe_instances(HOME, [site.vm.id]))
@@ -112,8 +124,8 @@ async def test_an_answer_that_takes_too_long_is_no_answer(site: Site) -> None:
 
 async def test_a_call_that_waits_past_its_fence_is_not_sent(site: Site) -> None:
     loop, busy = asyncio.get_running_loop(), threading.Event()
-    for _ in range(4):
-        site.threads.submit(busy.wait, 10)
+    for _ in range(WRITES_AT_ONCE):
+        site.threads.of("StartInstance").submit(busy.wait, 10)
     fence = loop.time() + 0.05
     call = asyncio.create_task(
         site.transport().call("StartInstance", {"InstanceId": site.vm.id}, not_after=fence)
@@ -124,6 +136,61 @@ async def test_a_call_that_waits_past_its_fence_is_not_sent(site: Site) -> None:
     with pytest.raises(TooLate):
         await call
     assert site.server.cloud.requests_of("StartInstance") == []
+
+
+async def test_a_call_whose_fence_falls_while_its_keys_are_fetched_is_not_sent(site: Site) -> None:
+    role = {"assumeRole": {"roleArn": site.fleet.role("disks").arn}}
+    spec = Credentials.from_api({**SECRET_REF, **role})
+    site.credentials.use(spec, site.secret, endpoint=site.url)
+    cloud = site.server.cloud
+    wire = Wire(
+        ecs_address(HOME, site.url), site.credentials, site.scrubber, Timeouts(), ECS_VERSION
+    )
+    answer = await asyncio.to_thread(
+        wire.call,
+        "StartInstance",
+        {"InstanceId": site.vm.id},
+        late=lambda: bool(cloud.requests_of("AssumeRole")),
+    )
+    assert isinstance(answer, TooLate)
+    assert cloud.requests_of("AssumeRole")
+    assert cloud.requests_of("StartInstance") == []
+
+
+@pytest.mark.parametrize("head", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 99999\r\n\r\n"])
+async def test_an_answer_that_drips_without_end_is_no_answer_and_its_connection_is_closed(
+    site: Site, head: bytes
+) -> None:
+    closed = asyncio.Event()
+
+    async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(head)
+        left = asyncio.create_task(reader.read())
+        while not left.done():
+            writer.write(b"H")
+            await asyncio.wait([left], timeout=0.05)
+        closed.set()
+        writer.close()
+
+    async with await asyncio.start_server(drip, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        transport = site.transport(Timeouts(connect=5, read=5, total=0.3), url)
+        with pytest.raises(NoAnswer):
+            await transport.call("StartInstance", {"InstanceId": site.vm.id})
+        await closed.wait()
+
+
+async def test_a_start_waits_for_no_read_and_for_no_other_write(site: Site) -> None:
+    busy = threading.Event()
+    for action in ("DescribeInstances", "StopInstance", "GetCallerIdentity"):
+        for _ in range(WRITES_AT_ONCE):
+            site.threads.of(action).submit(busy.wait)
+    try:
+        async with asyncio.timeout(20):
+            assert await site.transport().call("StartInstance", {"InstanceId": site.vm.id})
+    finally:
+        busy.set()
 
 
 async def test_no_credentials_is_told_apart_from_no_answer(site: Site) -> None:
@@ -209,7 +276,38 @@ def test_plain_http_is_for_loopback_only() -> None:
             ecs_address("x", url)
 
 
-def test_sts_is_the_public_one_unless_the_endpoint_is_a_simulator() -> None:
+def test_an_endpoint_leads_to_the_region_of_its_account_alone() -> None:
+    own, others = Address("https", "ecs-vpc.x.example.com"), ecs_address("cn-beijing")
+    assert account_address("cn-qingdao", "cn-qingdao", own.host) == own
+    assert account_address("cn-beijing", "cn-qingdao", own.host) == others
+    assert account_address("cn-beijing", "cn-qingdao", "") == others
+    simulator = Address("http", "127.0.0.1:80")
+    assert account_address("cn-beijing", "cn-qingdao", "http://127.0.0.1:80") == simulator
+    with pytest.raises(ValueError, match="http"):
+        account_address("cn-beijing", "cn-qingdao", "http://ecs.example.com")
+
+
+@pytest.mark.parametrize(
+    ("region_id", "inside", "host"),
+    [
+        ("cn-beijing", "", "sts.cn-beijing.aliyuncs.com"),
+        ("cn-beijing", "True", "sts-vpc.cn-beijing.aliyuncs.com"),
+        ("", "true", "sts.aliyuncs.com"),
+    ],
+)
+def test_the_environment_names_the_region_of_sts_and_whether_inside_a_vpc(
+    monkeypatch: pytest.MonkeyPatch, region_id: str, inside: str, host: str
+) -> None:
+    monkeypatch.setenv("ALIBABA_CLOUD_STS_REGION", region_id)
+    monkeypatch.setenv("ALIBABA_CLOUD_VPC_ENDPOINT_ENABLED", inside)
+    assert sts_address("ecs-vpc.cn-beijing.aliyuncs.com") == Address("https", host)
+    assert sts_address("http://127.0.0.1:80") == Address("http", "127.0.0.1:80")
+
+
+def test_sts_is_the_public_one_unless_the_endpoint_is_a_simulator(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("ALIBABA_CLOUD_STS_REGION", raising=False)
     assert sts_address("http://[::1]:99") == Address("http", "[::1]:99")
     for url in ("", "ecs-vpc.cn-hangzhou.aliyuncs.com", "https://proxy.example.com"):
         assert sts_address(url) == Address("https", "sts.aliyuncs.com")

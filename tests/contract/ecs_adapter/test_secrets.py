@@ -11,7 +11,7 @@ import pytest
 from sysdisk.ecs.calls import replace_system_disk
 from sysdisk.ecs.errors import EcsError
 from sysdisk.ecs.scrub import Scrubber
-from tests.contract.ecs_adapter.conftest import Site
+from tests.contract.ecs_adapter.conftest import Site, answering
 from tests.contract.ecs_adapter.test_requests_on_the_wire import BARE
 
 PASSWORD = "Pa%55&wo+rd/1"
@@ -82,3 +82,16 @@ async def test_the_log_does_show_requests_without_their_parameters(
     await site.transport().call("DescribeDisks", {"RegionId": "cn-hangzhou"})
     assert "urllib3" in {record.name.split(".")[0] for record in caplog.records}
     assert "RegionId" not in caplog.text
+
+
+async def test_a_header_that_cannot_be_read_shows_no_password_in_the_log(
+    site: Site, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    end = b"\r\nContent-Length: 2\r\n\r\n{}"
+    async with answering(lambda path: b"HTTP/1.1 200 OK\r\nno colon " + path + end) as url:
+        await site.transport(url=url).call("ReplaceSystemDisk", {"Password": PASSWORD})
+    assert "Failed to parse headers" in caplog.text
+    watch = Scrubber()
+    watch.add(PASSWORD)
+    assert not watch.knows(caplog.text + repr([vars(r) for r in caplog.records]))
