@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import logging
-import os
 import re
 import signal
 import subprocess
@@ -26,10 +25,10 @@ from sysdisk.cli.main import app
 from sysdisk.cli.ram_policy import READS, WRITES
 from sysdisk.ecs.scrub import Scrubber, ScrubbingFilter
 from sysdisk.settings import Address, LogFormat, LogLevel, RunSettings
+from tests.support.command import COMMAND, environment
 from tests.support.kube_shell import Api, eventually, serving_api
 
 ROOT = Path(__file__).resolve().parents[2]
-COMMAND = [sys.executable, "-c", "from sysdisk.cli.main import main; main()"]
 
 
 @pytest.fixture
@@ -157,12 +156,10 @@ def test_help_does_not_wait_for_kopf_or_the_ecs_sdk() -> None:
         "print([m for m in sys.modules if m.split('.')[0] in "
         "{'kopf', 'kubernetes', 'aiohttp', 'Tea', 'darabonba', 'alibabacloud_ecs20140526'}])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env())
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment()
+    )
     assert done.stdout.strip() == "[]", done.stderr
-
-
-def env(**more: str) -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(ROOT / "operator"), **more}
 
 
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
@@ -174,7 +171,7 @@ async def test_a_signal_ends_the_operator_in_order_with_0(
     with said.open("wb") as stderr:
         process = subprocess.Popen(
             [*COMMAND, "run", "--listen", "127.0.0.1:0", "--log-format", "json", "--leader-elect"],
-            env=env(SYSDISK_KUBECONFIG=str(api.kubeconfig)),
+            env=environment(SYSDISK_KUBECONFIG=str(api.kubeconfig)),
             stdout=subprocess.PIPE,
             stderr=stderr,
         )
@@ -194,7 +191,9 @@ async def test_a_signal_ends_the_operator_in_order_with_0(
 
 async def test_no_kubeconfig_is_1_with_a_reason_on_stderr(tmp_path: Path) -> None:
     done = subprocess.run(
-        [*COMMAND, "run", "--kubeconfig", str(tmp_path / "none")], capture_output=True, env=env()
+        [*COMMAND, "run", "--kubeconfig", str(tmp_path / "none")],
+        capture_output=True,
+        env=environment(),
     )
     assert done.returncode == 1
     assert f"file does not exist: {tmp_path / 'none'}".encode() in done.stderr

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import typer
 
-from sysdisk.cli import annotate, approve, crd, plan, ram_policy, run, sandbox, version
+from sysdisk.cli import annotate, approve, colour, crd, plan, ram_policy, run, sandbox, version
 
 app = typer.Typer(
     name="sysdisk",
@@ -34,8 +34,9 @@ app.command("version")(version.version)
 
 
 @app.callback()
-def sysdisk() -> None:
+def sysdisk(context: typer.Context) -> None:
     """Keeps the system disk of Alibaba Cloud ECS instances as declared."""
+    colour.switch(context)
 
 
 def main() -> None:

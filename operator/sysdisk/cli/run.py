@@ -139,12 +139,9 @@ def _address(text: str) -> Address:
 
 
 def _duration(text: str, flag: str) -> timedelta:
-    from sysdisk.api.durations import parse_duration
+    from sysdisk.cli.cluster import duration
 
-    try:
-        length = parse_duration(text)
-    except ValueError as exc:
-        raise typer.BadParameter(str(exc), param_hint=flag) from None
+    length = duration(text, flag)
     if length < timedelta(milliseconds=100):
         raise typer.BadParameter("must be at least 100ms", param_hint=flag)
     return length
