@@ -52,8 +52,12 @@ def plan(
     """Show what would be done. Exit 0: nothing is due, 10: something is, 2: wrong usage.
 
     1: an error, a spec for which a person must act first (its reason is shown), or one that was
-    changed and that no operator has planned since. For manifests
-    the API server checks them by a dry run, which needs the right to create or update them.
+    changed and that no operator has planned since.
+
+    For manifests the API server checks them by a dry run, and the rest is read with your own
+    rights: create and update of systemdiskspecs, list of them in all namespaces, get of the
+    EcsAccount and of the Secret that it names. Without those, apply with `approval: Manual` and
+    give the name.
     """
     if bool(names) == (file is not None):
         raise typer.BadParameter("give either names or --filename FILE")
@@ -111,15 +115,17 @@ def _of_name(found: Named) -> Answer:
 
 async def _of_file(cluster: Cluster, file: Path) -> list[Answer]:
     from sysdisk.cli.manifests import read_manifests
-    from sysdisk.cli.rehearsal import rehearse
+    from sysdisk.cli.rehearsal import rehearsing
 
-    return [
-        Answer(
-            f"{manifest.namespace}/{manifest.name}",
-            await rehearse(cluster.kube, manifest),
+    manifests = read_manifests(file, cluster.namespace)
+    async with rehearsing(cluster.kube) as rehearsal:
+        found = [Answer(str(each), await rehearsal.of(each)) for each in manifests]
+    if not rehearsal.whole:
+        say(
+            "Owners elsewhere were not looked for: you may not list systemdiskspecs in all "
+            "namespaces. An older spec there would keep its instance."
         )
-        for manifest in read_manifests(file, cluster.namespace)
-    ]
+    return found
 
 
 def _print(found: list[Answer], output: Format) -> None:
