@@ -189,6 +189,25 @@ async def test_a_signal_ends_the_operator_in_order_with_0(
     assert messages[-1] == "stopped"
 
 
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_while_it_is_loaded_ends_it_with_0(sent: signal.Signals) -> None:
+    code = f"""
+import os, signal, sys
+
+class Loading:
+    def find_spec(self, name, path=None, target=None):
+        if name == "kopf":
+            os.kill(os.getpid(), {int(sent)})
+
+sys.meta_path.insert(0, Loading())
+sys.argv = ["sysdisk", "run", "--kubeconfig", "/nowhere"]
+from sysdisk.cli.main import main
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, env=environment())
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
 async def test_no_kubeconfig_is_1_with_a_reason_on_stderr(tmp_path: Path) -> None:
     done = subprocess.run(
         [*COMMAND, "run", "--kubeconfig", str(tmp_path / "none")],

@@ -99,6 +99,7 @@ def run(
 
 
 def _serve(settings: RunSettings) -> int:
+    _end_at_a_signal()
     import asyncio
 
     from sysdisk import logs
@@ -111,6 +112,19 @@ def _serve(settings: RunSettings) -> int:
     code = asyncio.run(serve(settings, build, scrubber=scrubber))
     _leave_if_held_up(code)
     return code
+
+
+def _end_at_a_signal() -> None:
+    """Have SIGTERM and SIGINT end the process with 0 until the operator takes them itself.
+
+    Loading it takes a second. Meanwhile Python would die of the one (as PID 1 not even that: the
+    kernel drops it) and tell the other as a traceback. Nothing has begun that must be ended.
+    """
+    import os
+    import signal
+
+    for each in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(each, lambda _number, _frame: os._exit(0))
 
 
 def _leave_if_held_up(code: int) -> None:
