@@ -60,3 +60,18 @@ def test_a_terminal_gets_colour_unless_it_wants_none(
 def test_what_has_no_colour_has_no_codes() -> None:
     assert paint("text") == "text"
     assert paint("text", "red") != "text"
+
+
+@pytest.mark.parametrize("command", ["crd", "version", "ram-policy"])
+def test_a_full_disk_is_told_in_a_line(command: str) -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [*COMMAND, command], stdout=full, stderr=subprocess.PIPE, env=environment()
+        )
+    assert (done.returncode, done.stderr) == (1, b"Error: No space left on device\n")
+
+
+def test_nothing_to_talk_to_is_no_traceback_either() -> None:
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run([*COMMAND, "crd"], stdout=full, stderr=full, env=environment())
+    assert done.returncode == 1

@@ -267,6 +267,24 @@ async def test_an_account_is_suspended_and_resumed_with_the_time_of_the_order(st
     assert parse_time(resumed["metadata"]["annotations"]["sysdisk.dev/resume"])
 
 
+@pytest.mark.parametrize("command", ["suspend", "resume"])
+async def test_a_name_wins_over_the_account_of_a_variable(
+    stage: Stage, name: str, command: str
+) -> None:
+    await planned(stage, name)
+    before = await stage.client.read(ACCOUNTS, None, "default")
+    code, _, err = await sysdisk(stage, command, name, "-n", TEAM, SYSDISK_ACCOUNT="default")
+    assert (code, f"{TEAM}/{name}" in err) == (0, True)
+    assert await stage.client.read(ACCOUNTS, None, "default") == before
+    code, _, _ = await sysdisk(stage, command, name, "-n", TEAM, "--account", "default")
+    assert code == 2
+
+
+async def test_a_name_wins_over_the_file_of_a_variable(stage: Stage, name: str) -> None:
+    await planned(stage, name)
+    assert (await sysdisk(stage, "plan", name, "-n", TEAM, SYSDISK_FILENAME="none"))[0] == 10
+
+
 async def test_release_takes_our_finalizer_alone_and_warns_first(stage: Stage, name: str) -> None:
     await planned(stage, name)
     both = ["example.com/other", "sysdisk.dev/operation"]

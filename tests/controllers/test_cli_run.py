@@ -128,6 +128,37 @@ def test_the_crds_are_printed_as_one_stream() -> None:
     assert [each["kind"] for each in as_json["items"]] == ["CustomResourceDefinition"] * 2
 
 
+def test_a_variable_for_other_commands_does_not_break_the_crds() -> None:
+    plain = CliRunner().invoke(app, ["crd"]).stdout
+    result = CliRunner().invoke(app, ["crd"], env={"SYSDISK_OUTPUT": "table"})
+    assert (result.exit_code, result.stdout) == (0, plain)
+    assert CliRunner().invoke(app, ["crd", "-o", "table"]).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ("--region", "not a region"),
+        ("--region", ""),
+        ("--account-id", "foo"),
+        ("--assume-role", "bar"),
+        ("--assume-role", "acs:ram::123:user/me"),
+    ],
+)
+def test_a_ram_policy_is_not_made_of_nonsense(wrong: tuple[str, str]) -> None:
+    result = CliRunner().invoke(app, ["ram-policy", *wrong])
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert wrong[0] in re.sub(r"\x1b\[[0-9;]*m", "", result.stderr)
+
+
+def test_a_ram_policy_names_the_region_the_account_and_the_role() -> None:
+    role = "acs:ram::1234567890123456:role/sysdisk-operator"
+    given = ("--region", "cn-hangzhou", "--account-id", "1234567890123456", "--assume-role", role)
+    policy = json.loads(CliRunner().invoke(app, ["ram-policy", *given]).stdout)
+    resources = {each["Action"][0][:4]: each["Resource"] for each in policy["Statement"]}
+    assert resources == {"ecs:": ["acs:ecs:cn-hangzhou:1234567890123456:*"], "sts:": [role]}
+
+
 def test_the_ram_policy_allows_exactly_the_actions_that_the_adapter_calls() -> None:
     verbs = "Describe|Replace|Start|Stop|Create|Apply"
     sources = (ROOT / "operator" / "sysdisk" / "ecs").glob("*.py")

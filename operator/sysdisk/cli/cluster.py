@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
 import typer
 
@@ -56,6 +56,9 @@ WaitOption = Annotated[
 A_WHILE: Final = "5s"
 GLANCE_SECONDS: Final = 0.25
 NamesArgument = Annotated[list[str], typer.Argument(metavar="NAME...", help="SystemDiskSpecs.")]
+
+
+T = TypeVar("T")
 
 
 class Failed(Exception):
@@ -182,6 +185,19 @@ def duration(text: str, flag: str) -> timedelta:
         return parse_duration(text)
     except ValueError as exc:
         raise typer.BadParameter(str(exc), param_hint=flag) from None
+
+
+def unless_named(
+    context: typer.Context, names: list[str] | None, parameter: str, value: T | None
+) -> T | None:
+    """Return `value` of `parameter`; None where names were given and it is but a variable's."""
+    return None if names and from_variable(context, parameter) else value
+
+
+def from_variable(context: typer.Context, parameter: str) -> bool:
+    """Whether a parameter has its value from the environment, which is there for all commands."""
+    source = context.get_parameter_source(parameter)
+    return source is not None and source.name == "ENVIRONMENT"
 
 
 def finish(work: Coroutine[Any, Any, int]) -> typer.Exit:

@@ -22,6 +22,7 @@ from sysdisk.cli.cluster import (
     duration,
     finish,
     say,
+    unless_named,
 )
 from sysdisk.cli.output import Format, OutputOption, as_json, as_yaml
 from sysdisk.cli.plan_text import described
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 
 def plan(
+    context: typer.Context,
     names: Annotated[
         list[str] | None, typer.Argument(metavar="[NAME...]", help="SystemDiskSpecs.")
     ] = None,
@@ -59,6 +61,7 @@ def plan(
     EcsAccount and of the Secret that it names. Without those, apply with `approval: Manual` and
     give the name.
     """
+    file = unless_named(context, names, "file", file)
     if bool(names) == (file is not None):
         raise typer.BadParameter("give either names or --filename FILE")
 
