@@ -166,7 +166,9 @@ class Operator:
             if settings.leader_elect
             else None
         )
-        self.freshness = Freshness(3 * settings.prune_interval.total_seconds() + 60.0)
+        self.freshness = Freshness(
+            3 * settings.prune_interval.total_seconds() + 60.0, lambda: self.watch.last_event
+        )
         self.workers: set[asyncio.Task[None]] = set()
         self.background: list[asyncio.Task[None]] = []
         self.stopping = False
@@ -179,6 +181,7 @@ class Operator:
                 "fresh": self.freshness.check_fresh,
                 "running": lambda: "stopping" if self.stopping else None,
             },
+            facts={"fresh": self.freshness.ages},
         )
         self.shell = Shell(
             settings=settings,

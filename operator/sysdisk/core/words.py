@@ -10,7 +10,7 @@ from sysdisk.api.status import Condition, LastError
 from sysdisk.core.world import FORBIDDING_LOCKS, Lock
 
 _REQUEST: Final = re.compile(r" \(request ID [^)]*\)")
-_WHY: Final = {
+WHY: Final = {
     "AccountSuspended": "the EcsAccount was suspended",
     "ApprovalRequired": "an approval is required by now",
     "BackupFailed": "the backup failed",
@@ -38,7 +38,7 @@ _WHY: Final = {
 
 def why(ending: str) -> str:
     """Return `ending` in words; one that is not known (of a later version) as it is."""
-    return _WHY.get(ending, ending)
+    return WHY.get(ending, ending)
 
 
 def clause(text: str) -> str:
