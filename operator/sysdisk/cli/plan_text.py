@@ -56,8 +56,6 @@ def _plan_lines(plan: Plan) -> Iterator[str]:
         yield "  " + paint(f"destroyed: {lost}", typer.colors.RED)
     for warning in plan.warnings:
         yield "  " + paint(f"warning: {warning}", typer.colors.YELLOW)
-    if plan.downtime_seconds:
-        yield f"  downtime: about {plan.downtime_seconds} s"
     if plan.policy is not None:
         yield f"  policy: {policy_text(plan.policy)}"
     if plan.spent:

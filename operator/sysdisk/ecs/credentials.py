@@ -286,6 +286,8 @@ def _rrsa(role_arn: str, provider_arn: str, endpoint: str) -> Provider:
 
 
 def _unusable(fault: Exception) -> CredentialsError:
+    if isinstance(fault, CredentialsError):  # it says so already
+        return fault
     why = fault.failure.text() if isinstance(fault, EcsError) else "their source failed"
     text = f"there are no usable credentials: {why}"
     if isinstance(fault, NoAnswer):

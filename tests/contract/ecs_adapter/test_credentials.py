@@ -10,8 +10,9 @@ import pytest
 from sysdisk.api.account import Credentials
 from sysdisk.core.answers import ErrorClass
 from sysdisk.ecs import sdk
-from sysdisk.ecs.credentials import AccountCredentials, keys_in
+from sysdisk.ecs.credentials import AccountCredentials, _unusable, keys_in
 from sysdisk.ecs.errors import CredentialsError, Refusal
+from sysdisk.ecs.failures import no_credentials
 from sysdisk.ecs.scrub import Scrubber
 from sysdisk.ecs.sdk import Identity
 from tests.contract.ecs_adapter.conftest import SECRET_REF, Site
@@ -71,6 +72,11 @@ async def test_a_role_that_may_not_be_assumed_says_why_and_tells_no_keys(site: S
     text = told.value.failure.text()
     assert "EntityNotExist" in text
     assert site.key.secret not in text
+
+
+def test_a_source_without_keys_is_told_once_also_under_a_role() -> None:
+    told = _unusable(no_credentials("the source of the credentials gave none"))
+    assert told.failure.text() == "CredentialsInvalid: the source of the credentials gave none"
 
 
 async def test_sts_out_of_reach_is_not_called_a_wrong_key(site: Site) -> None:
