@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Final
 
 from sysdisk.api.durations import format_time
@@ -97,8 +98,9 @@ class Rehearsal:
         try:
             return await self._of(manifest)
         except Forbidden as exc:
-            by_policy = "denied" in str(exc)  # of an admission policy or webhook; RBAC: "cannot"
-            raise Failed(f"{manifest}: {exc}" + ("" if by_policy else f"\n{RIGHTS}")) from None
+            # Not for a 401, nor where an admission policy or a webhook "denied" it.
+            by_role = exc.code == HTTPStatus.FORBIDDEN and "denied" not in str(exc)
+            raise Failed(f"{manifest}: {exc}" + (f"\n{RIGHTS}" if by_role else "")) from None
         except KubeError as exc:
             raise Failed(f"{manifest}: {exc}") from None
 
