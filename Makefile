@@ -48,11 +48,14 @@ lint: $(READY) ## ruff, mypy --strict, the direction of imports
 	$(BIN)/lint-imports
 	@test ! -e operator/__init__.py || { echo "operator/__init__.py shadows the standard library: remove it"; exit 1; }
 
-generate: $(READY) ## CRDs, API reference, the chart's copies, manifests/install
+generate: $(READY) ## CRDs, the pages of names, the chart's copies, manifests/install
 	$(BIN)/python -m sysdisk.api.crd crds/
 	$(BIN)/python -m sysdisk.api.reference docs/api.md
 	$(BIN)/python -m sysdisk.api.reason_docs docs/conditions.md
+	$(BIN)/python -m sysdisk.api.name_docs docs/annotations.md
 	$(BIN)/python -m sysdisk.ecs.error_docs docs/errors.md
+	$(BIN)/python -m sysdisk.controllers.metric_docs docs/metrics.md
+	$(BIN)/python -m sysdisk.cli.reference docs/cli.md
 	$(BIN)/python charts/generate.py
 
 simulate: $(READY) ## SEEDS=n seeded schedules of faults in virtual time, with a report

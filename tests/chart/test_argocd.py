@@ -74,6 +74,11 @@ def spec_with(reason: Reason, *extras: Object) -> Object:
     }
 
 
+def annotated(document: Object, value: str) -> Object:
+    document["metadata"]["annotations"] = {meta.ANNOTATION_SUSPEND: value}
+    return document
+
+
 def account_with(ready: str, reason: str, **spec: Any) -> Object:
     return {
         "apiVersion": meta.API_VERSION,
@@ -148,6 +153,10 @@ def test_readiness_that_is_unknown_is_progressing() -> None:
         (account_with("True", "CredentialsValid"), "Healthy"),
         (account_with("True", "CredentialsValid", suspend=True), "Suspended"),
         (account_with("False", "BrakePulled", suspend=True), "Suspended"),
+        (annotated(account_with("True", "CredentialsValid"), "true"), "Suspended"),
+        (annotated(account_with("True", "CredentialsValid"), "yes"), "Suspended"),
+        (annotated(account_with("True", "CredentialsValid"), "false"), "Healthy"),
+        (annotated(account_with("True", "CredentialsValid"), ""), "Healthy"),
         (account_with("False", "BrakePulled"), "Degraded"),
         (account_with("False", "CredentialsInvalid"), "Degraded"),
         (account_with("False", "Unreachable"), "Degraded"),

@@ -97,6 +97,14 @@ def test_the_chart_grants_what_the_code_does_and_what_kopf_does_for_it() -> None
     assert set(used_by_the_code()) | watched == everywhere
 
 
+def test_the_guide_names_everything_that_is_granted() -> None:
+    guide = (ROOT / "docs" / "install.md").read_text()
+    rows = [line.split("|")[1:3] for line in guide.splitlines() if line.startswith("| ")]
+    told = {name.strip(): verbs for names, verbs in rows for name in names.split(",")}
+    for _, _, resource, verb in granted({}):
+        assert verb in told.get(resource.partition("=")[0], ""), (resource, verb)
+
+
 def test_the_lease_that_is_granted_is_the_one_that_is_taken() -> None:
     assert Terms(namespace="any").name == "sysdisk-operator"
 

@@ -2,32 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
-import itertools
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 import pytest_asyncio
 import yaml
-from typer.testing import CliRunner
 
 from sysdisk.api.durations import parse_time
-from sysdisk.cli.main import app
 from sysdisk.kube.resources import ACCOUNTS, SPECS
 from sysdisk.sandbox.stage import TEAM, Stage, spec_manifest
+from tests.support.command import PLAN, annotated, fresh_name, planned, sysdisk
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-NUMBERS = itertools.count(1)
-PLAN: dict[str, Any] = {
-    "id": "p1-0123456789abcdef",
-    "madeAt": "2026-03-01T12:00:00Z",
-    "changes": ["~ imageId m-1 -> m-2", "- disk d-1 and its data are destroyed", "! restart"],
-    "destroys": ["disk d-1 (40 GiB) and all data on it"],
-    "policy": {"approval": "Manual", "backup": {"enabled": True, "retentionDays": 7}},
-}
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -39,37 +27,7 @@ async def stage() -> AsyncIterator[Stage]:
 @pytest.fixture
 def name() -> str:
     """A name that nothing has yet."""
-    return f"web-{next(NUMBERS)}"
-
-
-async def sysdisk(stage: Stage, *arguments: str, given: str = "") -> tuple[int, str, str]:
-    """Return exit code, stdout and stderr of a command, run in a thread as a process would be."""
-    done = await asyncio.to_thread(
-        CliRunner().invoke,
-        app,
-        arguments,
-        input=given,
-        env={"SYSDISK_KUBECONFIG": str(stage.kubeconfig), "COLUMNS": "200"},
-    )
-    if done.exception is not None and not isinstance(done.exception, SystemExit):
-        raise done.exception
-    return done.exit_code, done.stdout, done.stderr
-
-
-async def planned(
-    stage: Stage, name: str, more: Mapping[str, Any] | None = None, **plan: Any
-) -> None:
-    """Create a spec and write a status with a plan, as the operator would."""
-    made = await stage.client.create(
-        SPECS, TEAM, spec_manifest(name, instanceId=f"i-{name}", imageId="m-2")
-    )
-    await stage.client.patch_status(
-        SPECS,
-        TEAM,
-        name,
-        resource_version=made["metadata"]["resourceVersion"],
-        status={"observedGeneration": 1, "plan": PLAN | plan, **(more or {})},
-    )
+    return fresh_name()
 
 
 async def told(stage: Stage, name: str, reason: str, **conditions: str) -> None:
@@ -95,13 +53,6 @@ async def told(stage: Stage, name: str, reason: str, **conditions: str) -> None:
         resource_version=made["metadata"]["resourceVersion"],
         status={"observedGeneration": 1, "conditions": listed},
     )
-
-
-async def annotated(stage: Stage, name: str) -> dict[str, str]:
-    body = await stage.client.read(SPECS, TEAM, name)
-    assert body is not None
-    found: dict[str, str] = body["metadata"].get("annotations", {})
-    return found
 
 
 async def test_a_plan_is_shown_by_name_and_something_due_exits_10(stage: Stage, name: str) -> None:
@@ -138,9 +89,9 @@ async def test_a_spec_that_no_operator_has_seen_exits_1_and_says_so(
     await stage.client.create(
         SPECS, TEAM, spec_manifest(name, instanceId=f"i-{name}", imageId="m-1")
     )
-    code, out, _ = await sysdisk(stage, "plan", name, "-n", TEAM)
+    code, out, _ = await sysdisk(stage, "plan", name, "-n", TEAM, "--wait", "0s")
     assert code == 1
-    assert "No operator has looked at it yet" in out
+    assert "no operator has looked at it" in out
 
 
 async def test_a_name_that_does_not_exist_is_an_error(stage: Stage) -> None:
@@ -322,6 +273,24 @@ async def test_an_account_is_suspended_and_resumed_with_the_time_of_the_order(st
     assert suspended["metadata"]["annotations"] == {"sysdisk.dev/suspend": "true"}
     assert list(resumed["metadata"]["annotations"]) == ["sysdisk.dev/resume"]
     assert parse_time(resumed["metadata"]["annotations"]["sysdisk.dev/resume"])
+
+
+@pytest.mark.parametrize("command", ["suspend", "resume"])
+async def test_a_name_wins_over_the_account_of_a_variable(
+    stage: Stage, name: str, command: str
+) -> None:
+    await planned(stage, name)
+    before = await stage.client.read(ACCOUNTS, None, "default")
+    code, _, err = await sysdisk(stage, command, name, "-n", TEAM, SYSDISK_ACCOUNT="default")
+    assert (code, f"{TEAM}/{name}" in err) == (0, True)
+    assert await stage.client.read(ACCOUNTS, None, "default") == before
+    code, _, _ = await sysdisk(stage, command, name, "-n", TEAM, "--account", "default")
+    assert code == 2
+
+
+async def test_a_name_wins_over_the_file_of_a_variable(stage: Stage, name: str) -> None:
+    await planned(stage, name)
+    assert (await sysdisk(stage, "plan", name, "-n", TEAM, SYSDISK_FILENAME="none"))[0] == 10
 
 
 async def test_release_takes_our_finalizer_alone_and_warns_first(stage: Stage, name: str) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import logging
-import os
 import re
 import signal
 import subprocess
@@ -26,10 +25,10 @@ from sysdisk.cli.main import app
 from sysdisk.cli.ram_policy import READS, WRITES
 from sysdisk.ecs.scrub import Scrubber, ScrubbingFilter
 from sysdisk.settings import Address, LogFormat, LogLevel, RunSettings
+from tests.support.command import COMMAND, environment
 from tests.support.kube_shell import Api, eventually, serving_api
 
 ROOT = Path(__file__).resolve().parents[2]
-COMMAND = [sys.executable, "-c", "from sysdisk.cli.main import main; main()"]
 
 
 @pytest.fixture
@@ -129,6 +128,37 @@ def test_the_crds_are_printed_as_one_stream() -> None:
     assert [each["kind"] for each in as_json["items"]] == ["CustomResourceDefinition"] * 2
 
 
+def test_a_variable_for_other_commands_does_not_break_the_crds() -> None:
+    plain = CliRunner().invoke(app, ["crd"]).stdout
+    result = CliRunner().invoke(app, ["crd"], env={"SYSDISK_OUTPUT": "table"})
+    assert (result.exit_code, result.stdout) == (0, plain)
+    assert CliRunner().invoke(app, ["crd", "-o", "table"]).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ("--region", "not a region"),
+        ("--region", ""),
+        ("--account-id", "foo"),
+        ("--assume-role", "bar"),
+        ("--assume-role", "acs:ram::123:user/me"),
+    ],
+)
+def test_a_ram_policy_is_not_made_of_nonsense(wrong: tuple[str, str]) -> None:
+    result = CliRunner().invoke(app, ["ram-policy", *wrong])
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert wrong[0] in re.sub(r"\x1b\[[0-9;]*m", "", result.stderr)
+
+
+def test_a_ram_policy_names_the_region_the_account_and_the_role() -> None:
+    role = "acs:ram::1234567890123456:role/sysdisk-operator"
+    given = ("--region", "cn-hangzhou", "--account-id", "1234567890123456", "--assume-role", role)
+    policy = json.loads(CliRunner().invoke(app, ["ram-policy", *given]).stdout)
+    resources = {each["Action"][0][:4]: each["Resource"] for each in policy["Statement"]}
+    assert resources == {"ecs:": ["acs:ecs:cn-hangzhou:1234567890123456:*"], "sts:": [role]}
+
+
 def test_the_ram_policy_allows_exactly_the_actions_that_the_adapter_calls() -> None:
     verbs = "Describe|Replace|Start|Stop|Create|Apply"
     sources = (ROOT / "operator" / "sysdisk" / "ecs").glob("*.py")
@@ -157,12 +187,10 @@ def test_help_does_not_wait_for_kopf_or_the_ecs_sdk() -> None:
         "print([m for m in sys.modules if m.split('.')[0] in "
         "{'kopf', 'kubernetes', 'aiohttp', 'Tea', 'darabonba', 'alibabacloud_ecs20140526'}])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env())
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment()
+    )
     assert done.stdout.strip() == "[]", done.stderr
-
-
-def env(**more: str) -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": str(ROOT / "operator"), **more}
 
 
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
@@ -174,7 +202,7 @@ async def test_a_signal_ends_the_operator_in_order_with_0(
     with said.open("wb") as stderr:
         process = subprocess.Popen(
             [*COMMAND, "run", "--listen", "127.0.0.1:0", "--log-format", "json", "--leader-elect"],
-            env=env(SYSDISK_KUBECONFIG=str(api.kubeconfig)),
+            env=environment(SYSDISK_KUBECONFIG=str(api.kubeconfig)),
             stdout=subprocess.PIPE,
             stderr=stderr,
         )
@@ -192,9 +220,30 @@ async def test_a_signal_ends_the_operator_in_order_with_0(
     assert messages[-1] == "stopped"
 
 
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_while_it_is_loaded_ends_it_with_0(sent: signal.Signals) -> None:
+    code = f"""
+import os, signal, sys
+
+class Loading:
+    def find_spec(self, name, path=None, target=None):
+        if name == "kopf":
+            os.kill(os.getpid(), {int(sent)})
+
+sys.meta_path.insert(0, Loading())
+sys.argv = ["sysdisk", "run", "--kubeconfig", "/nowhere"]
+from sysdisk.cli.main import main
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, env=environment())
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
 async def test_no_kubeconfig_is_1_with_a_reason_on_stderr(tmp_path: Path) -> None:
     done = subprocess.run(
-        [*COMMAND, "run", "--kubeconfig", str(tmp_path / "none")], capture_output=True, env=env()
+        [*COMMAND, "run", "--kubeconfig", str(tmp_path / "none")],
+        capture_output=True,
+        env=environment(),
     )
     assert done.returncode == 1
     assert f"file does not exist: {tmp_path / 'none'}".encode() in done.stderr

@@ -7,6 +7,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
+from sysdisk.api.reasons import AccountReason
+from sysdisk.controllers.account_health import Health
+from sysdisk.controllers.metrics import Metrics
+from sysdisk.controllers.services import Teller
 from sysdisk.kube.events import MESSAGE_CHARACTERS, EventRecorder, Involved
 from sysdisk.kube.port import Object
 from sysdisk.kube.resources import ACCOUNTS, EVENTS, SPECS
@@ -148,3 +152,21 @@ async def test_a_refusal_drops_the_event_and_the_next_one_is_posted() -> None:
         assert await recorder.flushed(timedelta(seconds=60))
     assert recorder.dropped == 1
     assert [e["reason"] for e in await events(kube)] == ["Starting"]
+
+
+@virtual_time
+async def test_an_account_that_comes_and_goes_raises_counts() -> None:
+    kube = LocalKube()
+    account = Involved(ACCOUNTS, None, "prod", "u-9")
+    async with posting(kube) as recorder:
+        teller = Teller(recorder, Metrics())
+        for number in range(3):
+            why = f"no answer (request ID {number}). Check the network."
+            teller.account(account, Health(AccountReason.UNREACHABLE, why))
+            teller.account(account, Health(AccountReason.VERIFIED, "Acting as me."))
+            assert await recorder.flushed(timedelta(seconds=5))
+    found = [(e["type"], e["reason"], e["message"], e["count"]) for e in await events(kube)]
+    assert sorted(found) == [
+        ("Normal", "Verified", "Acting as me.", 3),
+        ("Warning", "Unreachable", "no answer. Check the network.", 3),
+    ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -11,8 +12,9 @@ import pytest
 import pytest_asyncio
 from prometheus_client.parser import text_string_to_metric_families
 
+from sysdisk.api.reasons import PHASES
 from sysdisk.controllers.health import Freshness
-from sysdisk.controllers.metrics import OTHER, Metrics
+from sysdisk.controllers.metrics import LOCK_REASONS, OTHER, Metrics
 from sysdisk.controllers.run import serve, unchanged
 from sysdisk.controllers.store import spec_store
 from sysdisk.core.model import Key
@@ -60,6 +62,19 @@ async def test_it_is_not_fresh_when_the_cluster_was_not_listed_for_longer_than_t
     assert (freshness.check_synced(), freshness.check_fresh()) == (None, None)
     await asyncio.sleep(2)
     assert "601 s ago" in str(freshness.check_fresh())
+
+
+async def test_ready_tells_the_age_of_the_last_event_and_of_the_last_listing(api: Api) -> None:
+    async with operating(api, Seen()) as running:
+        await running.ready()
+        assert "[+]fresh ok: last event never, listed " in (await running.get("/readyz"))[1]
+        await api.spec("web-1")
+
+        async def heard() -> bool:
+            text = (await running.get("/readyz"))[1]
+            return bool(re.search(r"fresh ok: last event \d+ s ago, listed \d+ s ago", text))
+
+        await eventually(heard)
 
 
 async def test_a_worker_that_is_stuck_or_gone_is_not_alive(api: Api) -> None:
@@ -176,10 +191,25 @@ def test_no_label_grows_without_bound() -> None:
         )
     text = metrics.render().decode()
     families = {family.name: family for family in text_string_to_metric_families(text)}
-    codes = {sample.labels["code"] for sample in families["sysdisk_ecs_requests"].samples[::2]}
+    codes = {sample.labels["code"] for sample in families["sysdisk_ecs_requests"].samples}
     assert len(codes | {OTHER}) <= 4
     locks = {s.labels["reason"]: s.value for s in families["sysdisk_locked"].samples}
-    assert locks == {"security": 50, OTHER: 50}
+    assert locks == dict.fromkeys(LOCK_REASONS, 0) | {"security": 50, OTHER: 50}
+
+
+def test_what_has_known_label_values_is_0_before_it_happens() -> None:
+    metrics = Metrics()
+    metrics.watch_fleet(spec_store())
+    lines = metrics.render().decode().splitlines()
+    for series in (
+        *(f'sysdisk_specs{{phase="{each}"}}' for each in PHASES),
+        *(f'sysdisk_locked{{reason="{each}"}}' for each in (*LOCK_REASONS, OTHER)),
+        *(f'sysdisk_replacements_total{{result="{each}"}}' for each in ("Replaced", "Refused")),
+        *(f'sysdisk_reconcile_errors_total{{kind="{each}"}}' for each in ("kube", "internal")),
+        'sysdisk_step_seconds_count{step="Replace"}',
+    ):
+        assert f"{series} 0.0" in lines
+    assert not [line for line in lines if "_created" in line]
 
 
 @pytest.mark.parametrize(

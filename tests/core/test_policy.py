@@ -336,6 +336,19 @@ def test_a_wrong_window_is_told_with_the_place_where_it_is_written(
     decision = decide(replace(subject(**fields), **policies), seen(), NOW)
     assert decision.reason is Reason.INVALID_SPEC
     assert f"{where}[0]: schedule" in ready(decision)[2]
+    assert ready(decision)[2].endswith(". Correct it there.")
+
+
+def test_wrong_windows_in_two_places_are_told_one_by_one() -> None:
+    nowhere = {**NIGHT, "timeZone": "Mars/Phobos"}
+    must = Require(maintenance_windows=(MaintenanceWindow.from_api(WRONG),))
+    decision = decide(replace(subject(maintenanceWindows=[nowhere]), require=must), seen(), NOW)
+    assert (
+        "Not begun: spec.maintenanceWindows[0]: timeZone Mars/Phobos is not known (use the name "
+        "of an IANA time zone, such as Asia/Shanghai); and EcsAccount default, "
+        "require.maintenanceWindows[0]: schedule"
+    ) in ready(decision)[2]
+    assert ready(decision)[2].endswith("Correct each of them in its place.")
 
 
 @pytest.mark.parametrize(

@@ -342,6 +342,8 @@ def test_the_downtime_is_that_of_earlier_ones() -> None:
     assert plan.downtime_seconds == 420
     assert "! restart, about 7 min" in plan.changes
     assert plan_of(past, seen("Stopped")).downtime_seconds == 0
+    quick = plan_of(subject(SystemDiskSpecStatus(history=(entry(8, "a"),))))
+    assert (quick.downtime_seconds, "! restart, about 8 s" in quick.changes) == (8, True)
 
 
 def test_the_same_plan_keeps_its_past() -> None:

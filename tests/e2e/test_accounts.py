@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from sysdisk.kube.resources import ACCOUNTS, SECRETS
+from sysdisk.kube.resources import ACCOUNTS, EVENTS, SECRETS
 from sysdisk.sandbox.stage import SYSTEM, secret
 from tests.support.e2e import World, condition, message
 
@@ -67,6 +67,18 @@ async def _nobody_there(world: World) -> None:
     await _waits(world, {"endpoint": NOBODY_THERE}, "Unreachable", NOBODY_THERE, repair)
 
 
+async def _tells(world: World, account: str, severity: str, reason: str) -> None:
+    """Return when an Event on the account says so, as `kubectl describe` shows it."""
+
+    async def told() -> bool:
+        events = [event async for event in world.stage.client.list(EVENTS, "default")]
+        return (account, severity, reason) in {
+            (e["involvedObject"]["name"], e["type"], e["reason"]) for e in events
+        }
+
+    await world.until_true(told, f"a {severity} {reason} on {account}")
+
+
 async def _waits(world: World, wrong: dict[str, Any], reason: str, word: str, repair: Any) -> None:
     account, machine = world.name("broken"), world.machine()
     await world.add_account(account, **wrong)
@@ -79,7 +91,9 @@ async def _waits(world: World, wrong: dict[str, Any], reason: str, word: str, re
     assert account in message(waiting)
     assert condition(waiting, "Stalled") == condition(waiting, "Reconciling") == {}
     world.untouched(machine)
+    await _tells(world, account, "Warning", reason)
     await repair(account)
     await world.until_account(account, "True", "Verified")
+    await _tells(world, account, "Normal", "Verified")
     await world.until_ready(name)
     assert world.replacements(machine) == 1

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
 
 from sysdisk.api import meta
-from sysdisk.kube.resources import NAMESPACES, SPECS
+from sysdisk.kube.resources import EVENTS, NAMESPACES, SPECS
 from sysdisk.sandbox.sim_calls import Blow, Call, Kind, Side
 from tests.simulation.stories import REPLACEMENT, SECRET, UNPAID, tell
 from tests.simulation.test_policies import _account
@@ -48,6 +49,15 @@ def _ready(world: World) -> Mapping[str, Any]:
     """Return the account's Ready condition; empty words until it has one."""
     found = _account(world).get("status", {}).get("conditions", ())
     return next(iter(found), {"status": "", "reason": "", "message": ""})
+
+
+def _told_of_account(world: World) -> list[tuple[str, str, int]]:
+    """Return severity, reason and count of each Event on an EcsAccount."""
+    return [
+        (event["type"], event["reason"], event["count"])
+        for event in world.store.list(_served(world.store, EVENTS)).items
+        if event["involvedObject"]["kind"] == meta.ACCOUNT_KIND
+    ]
 
 
 class AtTheIntent:
@@ -247,6 +257,54 @@ def test_a_failure_is_counted_though_the_account_could_not_be_written_when_it_en
         assert _failures(world) == 0
         down = False
         await world.until("counted", lambda: _failures(world) == 1)
+
+    run(told)
+
+
+def test_an_account_that_ceases_to_work_and_works_again_is_told_by_one_event_each() -> None:
+    async def told(world: World) -> None:
+        _limit(world, stopAfterFailures=1)
+        _unpaid(world, 1)
+        _apply(world, 1)
+        await world.until("the brake is on", lambda: _ready(world)["reason"] == "BrakePulled")
+        await world.until("it is told", lambda: _told_of_account(world) != [])
+        await asyncio.sleep(1200)
+        assert _told_of_account(world) == [("Warning", "BrakePulled", 1)]
+        world.edit_account({"metadata": {"annotations": {meta.ANNOTATION_RESUME: "now"}}})
+        await world.until("it goes on", lambda: _ready(world)["status"] == "True")
+        await world.until("it is told", lambda: len(_told_of_account(world)) == 2)
+        assert ("Normal", "Verified", 1) in _told_of_account(world)
+
+    run(told)
+
+
+@pytest.mark.parametrize(
+    ("patch", "by", "undo"),
+    [
+        ({"spec": {"suspend": True}}, "spec.suspend", {"spec": {"suspend": False}}),
+        (
+            {"metadata": {"annotations": {meta.ANNOTATION_SUSPEND: "true"}}},
+            "annotation sysdisk.dev/suspend",
+            {"metadata": {"annotations": {meta.ANNOTATION_SUSPEND: None}}},
+        ),
+    ],
+)
+def test_a_suspended_account_says_so_and_by_what(
+    patch: Mapping[str, Any], by: str, undo: Mapping[str, Any]
+) -> None:
+    async def told(world: World) -> None:
+        _apply(world, 0)
+        await _told(world, 0, "UpToDate")
+        healthy = _ready(world)
+        world.edit_account(patch)
+        said = f"Suspended: nothing new begins ({by}). {healthy['message']}"
+        await world.until("it says so", lambda: _ready(world)["message"] == said)
+        assert _ready(world)["status"] == "True"
+        await asyncio.sleep(1200)
+        assert _ready(world)["message"] == said
+        world.edit_account(undo)
+        await world.until("no more", lambda: _ready(world)["message"] == healthy["message"])
+        assert _told_of_account(world) == []
 
     run(told)
 

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sysdisk.controllers import ecs_account, system_disk
+from sysdisk.controllers.account_health import Health
 from sysdisk.controllers.accounts import Accounts
 from sysdisk.controllers.pruning import Pruner
 from sysdisk.controllers.queue import WorkQueue
@@ -20,7 +21,7 @@ from sysdisk.core.model import Event, Key, Subject
 from sysdisk.ecs.clock import Clock
 from sysdisk.ecs.scrub import Scrubber
 from sysdisk.kube.errors import KubeError
-from sysdisk.kube.events import EventRecorder, Involved
+from sysdisk.kube.events import EventRecorder, Involved, Severity
 from sysdisk.kube.port import Object
 from sysdisk.kube.resources import ACCOUNTS, SPECS, Resource
 from sysdisk.sandbox.ecs_model import Cloud
@@ -74,6 +75,10 @@ class Witness:
             involved, "Warning" if event.warning else "Normal", event.reason, event.message
         )
 
+    def account(self, involved: Involved, health: Health) -> None:
+        severity: Severity = "Normal" if health.ready else "Warning"
+        self._events.tell(involved, severity, health.reason, health.message)
+
     def ended(self, result: str, steps: Mapping[str, int]) -> None:
         return
 
@@ -124,6 +129,7 @@ class Operator:
         self.specs, self.accounts = spec_store(), account_store()
         self.queue: WorkQueue[AnyKey] = WorkQueue(chance=self._chance.random)
         self.events = EventRecorder(self.kube, instance=self.name, now=clock.now)
+        witness = Witness(self.events)
         self.ecs = Accounts(
             self.kube,
             self.accounts,
@@ -132,6 +138,7 @@ class Operator:
             clock=clock,
             resync_interval=settings.resync_interval,
             on_change=lambda _account, instance_id: self._wake_claims(instance_id),
+            on_health=witness.account,
             wake=self.queue.add,
             wake_specs=self._wake_account,
         )
@@ -139,7 +146,7 @@ class Operator:
             self.kube,
             self.specs,
             self.ecs,
-            Witness(self.events),
+            witness,
             clock=clock,
             scrubber=Scrubber(),
             poll_interval=settings.poll_interval,

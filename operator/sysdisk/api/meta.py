@@ -51,5 +51,8 @@ ANNOTATION_RESUME: Final = f"{GROUP}/resume"
 LABEL_LOGIN: Final = f"{GROUP}/login"
 """`"true"` on a Secret that may be used as a login, where the account demands it."""
 
+LABEL_SANDBOX: Final = f"{GROUP}/sandbox"
+"""`"true"` on what a sandbox made, and removes."""
+
 APPROVAL_POLICY: Final = f"approve.{GROUP}"
 """The ValidatingAdmissionPolicy, and its binding, that say who may approve."""

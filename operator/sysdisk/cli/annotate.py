@@ -21,6 +21,7 @@ from sysdisk.cli.cluster import (
     finish,
     say,
     sure,
+    unless_named,
 )
 
 if TYPE_CHECKING:
@@ -73,12 +74,14 @@ def _manual(found: Named) -> bool:
 
 
 def suspend(
+    context: typer.Context,
     names: NamesOrAccount = None,
     account: AccountOption = None,
     namespace: NamespaceOption = None,
     kubeconfig: KubeconfigOption = None,
 ) -> None:
     """Begin nothing new; what is under way is brought to a safe end."""
+    account = unless_named(context, names, "account", account)
     _one_or_the_other(names, account)
 
     async def work() -> int:
@@ -95,12 +98,14 @@ def suspend(
 
 
 def resume(
+    context: typer.Context,
     names: NamesOrAccount = None,
     account: AccountOption = None,
     namespace: NamespaceOption = None,
     kubeconfig: KubeconfigOption = None,
 ) -> None:
     """Take up work again; with --account, also release the brake that failures pulled."""
+    account = unless_named(context, names, "account", account)
     _one_or_the_other(names, account)
 
     async def work() -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sysdisk.api import meta
 from sysdisk.cli.cluster import (
+    A_WHILE,
     FAILED,
     NOTHING_DUE,
     Cluster,
@@ -12,8 +13,10 @@ from sysdisk.cli.cluster import (
     Named,
     NamesArgument,
     NamespaceOption,
+    WaitOption,
     YesOption,
     connect,
+    duration,
     finish,
     say,
     sure,
@@ -24,14 +27,17 @@ from sysdisk.cli.plan_text import described
 def approve(
     names: NamesArgument,
     yes: YesOption = False,
+    wait: WaitOption = A_WHILE,
     namespace: NamespaceOption = None,
     kubeconfig: KubeconfigOption = None,
 ) -> None:
     """Show the plan, ask, and approve it; the approval holds for this plan and no other."""
 
+    within = duration(wait, "--wait")
+
     async def work() -> int:
         async with connect(kubeconfig, namespace) as cluster:
-            specs = await cluster.find_all(names)
+            specs = await cluster.find_current(names, within)
             user = await who_am_i(cluster)
             return max([await _approve(cluster, found, user, yes=yes) for found in specs])
 
@@ -53,23 +59,27 @@ async def who_am_i(cluster: Cluster) -> str:
 
 
 async def _approve(cluster: Cluster, found: Named, user: str, *, yes: bool) -> int:
+    from sysdisk.api.policy import Approval
+
     status = found.status()
     plan = status.plan
     if status.operation is not None:
         say(f"{found}: plan {status.operation.plan_id} is under way already.")
         return NOTHING_DUE
+    if not found.current():
+        say(f"{found}: {found.unplanned()}")
+        return FAILED
     if plan is None:
         say(f"{found}: nothing is due, so there is nothing to approve.")
-        return FAILED
-    stale = status.observed_generation != found.body["metadata"].get("generation")
-    if stale:
-        say(f"{found}: the spec was changed just now and is not planned yet; ask again.")
         return FAILED
     say(described(str(found), status))
     taken = status.retry.plan_id if status.retry else None
     if plan.spent and plan.id not in (found.annotations.get(meta.ANNOTATION_RETRY), taken):
         say(f"{found}: this plan is spent. Run `sysdisk retry {found.name}` first.")
         return FAILED
+    if plan.policy is not None and plan.policy.approval is not Approval.MANUAL:
+        say(f"{found}: its approval is Automatic, so plan {plan.id} needs none.")
+        return NOTHING_DUE
     if not sure(f"Approve plan {plan.id} as {user}?", yes=yes):
         say(f"{found}: not approved.")
         return FAILED

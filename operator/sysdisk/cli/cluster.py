@@ -10,9 +10,12 @@ import asyncio
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
 import typer
+
+from sysdisk.cli.colour import paint
 
 if TYPE_CHECKING:
     from sysdisk.api.status import Plan, SystemDiskSpecStatus
@@ -42,7 +45,20 @@ NamespaceOption = Annotated[
 YesOption = Annotated[
     bool, typer.Option("--yes", "-y", envvar="SYSDISK_YES", help="Do not ask; for scripts.")
 ]
+WaitOption = Annotated[
+    str,
+    typer.Option(
+        envvar="SYSDISK_WAIT",
+        metavar="DURATION",
+        help="How long to wait for the operator where a spec was changed just now.",
+    ),
+]
+A_WHILE: Final = "5s"
+GLANCE_SECONDS: Final = 0.25
 NamesArgument = Annotated[list[str], typer.Argument(metavar="NAME...", help="SystemDiskSpecs.")]
+
+
+T = TypeVar("T")
 
 
 class Failed(Exception):
@@ -80,6 +96,17 @@ class Named:
     def plan(self) -> Plan | None:
         return self.status().plan
 
+    def current(self) -> bool:
+        """Whether its status speaks of the spec as it is now: it was looked at since."""
+        seen = self.status().observed_generation
+        return seen is not None and seen == self.body["metadata"].get("generation")
+
+    def unplanned(self) -> str:
+        """Return what is to be told where `current` does not hold."""
+        if self.status().observed_generation is None:
+            return "the spec is not planned yet: no operator has looked at it."
+        return "the spec was changed and is not planned yet: no operator has looked at it since."
+
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
@@ -100,6 +127,16 @@ class Cluster:
     async def find_all(self, names: list[str]) -> list[Named]:
         """Return all of `names`, each once, before anything is done about one."""
         return [await self.find(name) for name in dict.fromkeys(names)]
+
+    async def find_current(self, names: list[str], within: timedelta) -> list[Named]:
+        """Return all of `names` when all are `current`; as they are then where `within` is over."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + within.total_seconds()
+        found = await self.find_all(names)
+        while loop.time() < end and not all(each.current() for each in found):
+            await asyncio.sleep(min(GLANCE_SECONDS, end - loop.time()))
+            found = [f if f.current() else await self.find(f.name) for f in found]
+        return found
 
     async def annotate(self, found: Named, annotations: dict[str, str | None]) -> None:
         """Set annotations of the very object that was read; None removes one."""
@@ -140,6 +177,29 @@ def _present_namespace(kubeconfig: str | None) -> str:
     return str(present.get("context", {}).get("namespace") or "default")
 
 
+def duration(text: str, flag: str) -> timedelta:
+    """Return the length of time that `flag` was given. Raises BadParameter."""
+    from sysdisk.api.durations import parse_duration
+
+    try:
+        return parse_duration(text)
+    except ValueError as exc:
+        raise typer.BadParameter(str(exc), param_hint=flag) from None
+
+
+def unless_named(
+    context: typer.Context, names: list[str] | None, parameter: str, value: T | None
+) -> T | None:
+    """Return `value` of `parameter`; None where names were given and it is but a variable's."""
+    return None if names and from_variable(context, parameter) else value
+
+
+def from_variable(context: typer.Context, parameter: str) -> bool:
+    """Whether a parameter has its value from the environment, which is there for all commands."""
+    source = context.get_parameter_source(parameter)
+    return source is not None and source.name == "ENVIRONMENT"
+
+
 def finish(work: Coroutine[Any, Any, int]) -> typer.Exit:
     """Return the end of the command that `work` is: its exit code, or 1 with the reason told."""
     from sysdisk.kube.errors import KubeError
@@ -152,8 +212,8 @@ def finish(work: Coroutine[Any, Any, int]) -> typer.Exit:
 
 
 def say(text: str, *, colour: str | None = None) -> None:
-    """Talk to the person, on stderr; colour only on a terminal."""
-    typer.secho(text, err=True, fg=colour)
+    """Talk to the person, on stderr."""
+    typer.echo(paint(text, colour), err=True)
 
 
 def sure(question: str, *, yes: bool) -> bool:

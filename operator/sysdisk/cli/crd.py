@@ -6,19 +6,29 @@ from typing import Annotated
 
 import typer
 
-from sysdisk.cli.output import Document, as_json
+from sysdisk.cli.cluster import from_variable
+from sysdisk.cli.output import Format, as_json
 
 
 def crd(
+    context: typer.Context,
     output: Annotated[
-        Document,
-        typer.Option("--output", "-o", envvar="SYSDISK_OUTPUT", help="How to print them."),
-    ] = Document.YAML,
+        Format,
+        typer.Option(
+            "--output",
+            "-o",
+            envvar="SYSDISK_OUTPUT",
+            metavar="[yaml|json]",
+            help="How to print them.",
+        ),
+    ] = Format.YAML,
 ) -> None:
     """Print the CRDs, for `kubectl apply -f -`."""
     from sysdisk.api import crd as definitions
 
-    if output is Document.YAML:
+    if output is Format.TABLE and not from_variable(context, "output"):
+        raise typer.BadParameter("there is no table of CRDs; yaml or json", param_hint="--output")
+    if output is not Format.JSON:
         typer.echo("---\n".join(definitions.render().values()), nl=False)
     else:
         items = definitions.crds()

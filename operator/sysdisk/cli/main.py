@@ -6,9 +6,24 @@ text and the shell's completion must not wait for the ECS SDK.
 
 from __future__ import annotations
 
+import contextlib
+import os
+import sys
+
 import typer
 
-from sysdisk.cli import annotate, approve, crd, plan, ram_policy, run, sandbox, version
+from sysdisk.cli import (
+    annotate,
+    approve,
+    cluster,
+    colour,
+    crd,
+    plan,
+    ram_policy,
+    run,
+    sandbox,
+    version,
+)
 
 app = typer.Typer(
     name="sysdisk",
@@ -34,10 +49,23 @@ app.command("version")(version.version)
 
 
 @app.callback()
-def sysdisk() -> None:
+def sysdisk(context: typer.Context) -> None:
     """Keeps the system disk of Alibaba Cloud ECS instances as declared."""
+    colour.switch(context)
 
 
 def main() -> None:
     """Run the command line; exit 0 if it went well, 1 on an error, 2 on wrong usage."""
-    app()
+    try:
+        app()
+    except OSError as exc:  # a full disk under stdout, say
+        _give_up_stdout()
+        with contextlib.suppress(OSError):
+            cluster.say(f"Error: {exc.strerror or exc}", colour=typer.colors.RED)
+        raise SystemExit(cluster.FAILED) from None
+
+
+def _give_up_stdout() -> None:
+    """Have what could not be written dropped: Python would try once more at the very end."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

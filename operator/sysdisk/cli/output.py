@@ -17,13 +17,6 @@ class Format(StrEnum):
     YAML = "yaml"
 
 
-class Document(StrEnum):
-    """For what has no table."""
-
-    YAML = "yaml"
-    JSON = "json"
-
-
 OutputOption = Annotated[
     Format, typer.Option("--output", "-o", envvar="SYSDISK_OUTPUT", help="How to print data.")
 ]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import typer
 
 from sysdisk.api.durations import format_duration, format_time
+from sysdisk.cli.colour import paint
 
 if TYPE_CHECKING:
     from sysdisk.api.policy import MaintenanceWindow
@@ -21,40 +22,44 @@ _COLOURS: Final = {
 }
 
 
-def described(name: str, status: SystemDiskSpecStatus) -> str:
-    """Return everything about the plan in `status`, several lines; colour codes are in it."""
+def described(name: str, status: SystemDiskSpecStatus, unplanned: str = "") -> str:
+    """Return everything about the plan in `status`, several lines; colour codes are in it.
+
+    `unplanned` says why there is none for the spec as it is now.
+    """
     plan, ready = status.plan, status.condition("Ready")
-    lines = [typer.style(name, bold=True)]
+    lines = [paint(name, bold=True)]
     if status.operation is not None:
         operation = status.operation
         lines[0] += f": plan {operation.plan_id} is under way, step {operation.step}"
+    elif unplanned:
+        lines[0] += f": {unplanned}"
+        return "\n".join(lines)
     elif plan is None:
         lines[0] += f": {'nothing to do' if ready and ready.status == 'True' else 'no plan'}"
     else:
         lines[0] += f": plan {plan.id}, made {format_time(plan.made_at)}"
         lines += _plan_lines(plan)
-    if ready is not None:
+    if unplanned:
+        lines.append(f"  {unplanned}")
+    elif ready is not None:
         lines.append(f"  {ready.reason}: {ready.message}")
-    else:
-        lines.append("  No operator has looked at it yet.")
     return "\n".join(lines)
 
 
 def _plan_lines(plan: Plan) -> Iterator[str]:
     yield ""
     for change in plan.changes:
-        yield "  " + typer.style(change, fg=_COLOURS.get(change[:1]))
+        yield "  " + paint(change, _COLOURS.get(change[:1]))
     yield ""
     for lost in plan.destroys:
-        yield "  " + typer.style(f"destroyed: {lost}", fg=typer.colors.RED)
+        yield "  " + paint(f"destroyed: {lost}", typer.colors.RED)
     for warning in plan.warnings:
-        yield "  " + typer.style(f"warning: {warning}", fg=typer.colors.YELLOW)
-    if plan.downtime_seconds:
-        yield f"  downtime: about {plan.downtime_seconds} s"
+        yield "  " + paint(f"warning: {warning}", typer.colors.YELLOW)
     if plan.policy is not None:
         yield f"  policy: {policy_text(plan.policy)}"
     if plan.spent:
-        yield "  " + typer.style("spent: it is not begun again by itself", fg=typer.colors.RED)
+        yield "  " + paint("spent: it is not begun again by itself", typer.colors.RED)
     if plan.expires_at is not None:
         yield f"  an approval lapses at {format_time(plan.expires_at)}"
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Final
 
 import typer
 
+from sysdisk.api.base import REGION_PATTERN
 from sysdisk.cli.output import as_json
 
 READS: Final = {
@@ -33,8 +35,14 @@ WRITES: Final = {
 }
 
 
+ANY: Final = "*"
+_ACCOUNT_ID: Final = r"[0-9]{5,32}"
+_ROLE: Final = r"acs:ram:[a-z0-9-]*:[0-9]{5,32}:role/[A-Za-z0-9._/-]+"
+"""Source: RAM, "Overview of RAM roles": the ARN of a role."""
+
+
 def policy(
-    *, read_only: bool, region: str = "*", account: str = "*", role_arn: str | None = None
+    *, read_only: bool, region: str = ANY, account: str = ANY, role_arn: str | None = None
 ) -> dict[str, Any]:
     """Return the policy document. `read_only` suits `sysdisk run --dry-run` and `sysdisk plan`."""
     resource = f"acs:ecs:{region}:{account}:*"
@@ -57,10 +65,10 @@ def ram_policy(
     ] = False,
     region: Annotated[
         str, typer.Option(envvar="SYSDISK_REGION", help="Only in this region, such as cn-hangzhou.")
-    ] = "*",
+    ] = ANY,
     account_id: Annotated[
         str, typer.Option(envvar="SYSDISK_ACCOUNT_ID", help="Only in this Alibaba Cloud account.")
-    ] = "*",
+    ] = ANY,
     assume_role: Annotated[
         str | None,
         typer.Option(
@@ -70,8 +78,20 @@ def ram_policy(
     ] = None,
 ) -> None:
     """Print the RAM policy that an EcsAccount's identity needs, as JSON."""
+    if region != ANY:
+        _check(region, REGION_PATTERN, "--region", "a region ID, such as cn-hangzhou")
+    if account_id != ANY:
+        _check(account_id, _ACCOUNT_ID, "--account-id", "the number of an account")
+    if assume_role:
+        wanted = "the ARN of a role, acs:ram::NUMBER:role/NAME"
+        _check(assume_role, _ROLE, "--assume-role", wanted)
     typer.echo(
         as_json(
             policy(read_only=read_only, region=region, account=account_id, role_arn=assume_role)
         )
     )
+
+
+def _check(given: str, pattern: str, flag: str, wanted: str) -> None:
+    if not re.fullmatch(pattern, given):
+        raise typer.BadParameter(f"{given!r} is not {wanted}", param_hint=flag)

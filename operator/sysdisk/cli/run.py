@@ -104,6 +104,7 @@ def run(
 
 
 def _serve(settings: RunSettings) -> int:
+    _end_at_a_signal()
     import asyncio
 
     from sysdisk import logs
@@ -116,6 +117,19 @@ def _serve(settings: RunSettings) -> int:
     code = asyncio.run(serve(settings, build, scrubber=scrubber))
     _leave_if_held_up(code)
     return code
+
+
+def _end_at_a_signal() -> None:
+    """Have SIGTERM and SIGINT end the process with 0 until the operator takes them itself.
+
+    Loading it takes a second. Meanwhile Python would die of the one (as PID 1 not even that: the
+    kernel drops it) and tell the other as a traceback. Nothing has begun that must be ended.
+    """
+    import os
+    import signal
+
+    for each in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(each, lambda _number, _frame: os._exit(0))
 
 
 def _leave_if_held_up(code: int) -> None:
@@ -144,12 +158,9 @@ def _address(text: str) -> Address:
 
 
 def _duration(text: str, flag: str) -> timedelta:
-    from sysdisk.api.durations import parse_duration
+    from sysdisk.cli.cluster import duration
 
-    try:
-        length = parse_duration(text)
-    except ValueError as exc:
-        raise typer.BadParameter(str(exc), param_hint=flag) from None
+    length = duration(text, flag)
     if length < timedelta(milliseconds=100):
         raise typer.BadParameter("must be at least 100ms", param_hint=flag)
     return length

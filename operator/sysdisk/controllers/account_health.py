@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
@@ -13,6 +15,7 @@ from sysdisk.api.reasons import AccountReason
 from sysdisk.api.status import Condition, ConditionStatus
 from sysdisk.core import windows, words
 from sysdisk.core.answers import ErrorClass
+from sysdisk.core.orders import is_set
 from sysdisk.ecs.errors import CredentialsError, EcsError
 from sysdisk.ecs.sdk import Identity
 from sysdisk.kube.errors import KubeError
@@ -86,6 +89,29 @@ def remarked(health: Health, spec: EcsAccountSpec) -> Health:
     if health.ready and wrong:
         message += f"{_REMARK}{'; '.join(wrong)}. Correct it."
     return replace(health, message=message)
+
+
+_SUSPENDED: Final = re.compile(r"^Suspended: nothing new begins \([^)]*\)\. ")
+
+
+def suspended_by(spec: EcsAccountSpec, annotations: Mapping[str, str]) -> str:
+    """Return what suspends the account, in the name that a person looks for; empty: nothing."""
+    if spec.suspend:
+        return "spec.suspend"
+    set_ = is_set(annotations, meta.ANNOTATION_SUSPEND)
+    return f"annotation {meta.ANNOTATION_SUSPEND}" if set_ else ""
+
+
+def suspended(health: Health, by: str) -> Health:
+    """Return `health`, whose message says first that nothing new begins, if anything suspends."""
+    if not by:
+        return health
+    return replace(health, message=f"Suspended: nothing new begins ({by}). {health.message}")
+
+
+def unsuspended(message: str) -> str:
+    """Return what `message` says of the account's health alone."""
+    return _SUSPENDED.sub("", message)
 
 
 def of_identity(identity: Identity) -> Health:

@@ -42,8 +42,9 @@ from sysdisk.ecs.account import EcsAccountClient, RegionClient
 from sysdisk.ecs.clock import Clock
 from sysdisk.ecs.errors import CredentialsError, EcsError, NoAnswer, Throttled
 from sysdisk.kube.errors import Conflict, KubeError, NotThere
+from sysdisk.kube.events import Involved
 from sysdisk.kube.port import Kube
-from sysdisk.kube.resources import NAMESPACES
+from sysdisk.kube.resources import ACCOUNTS, NAMESPACES
 
 log = logging.getLogger(__name__)
 
@@ -95,6 +96,7 @@ class Accounts:
         secret_namespaces: tuple[str, ...] | None = None,
         on_request: Callable[[str, str], None] = lambda _action, _code: None,
         on_change: Callable[[str, str], None] = lambda _account, _instance: None,
+        on_health: Callable[[Involved, Health], None] = lambda _account, _health: None,
         wake: Callable[[AccountKey], None] = lambda _key: None,
         wake_specs: Callable[[str], None] = lambda _name: None,
     ) -> None:
@@ -109,6 +111,7 @@ class Accounts:
         self._secret_namespaces = secret_namespaces
         self._on_request = on_request
         self._on_change = on_change
+        self._on_health = on_health
         self._wake = wake
         self._wake_specs = wake_specs
         self._known: dict[str, Account] = {}
@@ -351,12 +354,19 @@ class Accounts:
         if shown.ready and not await self._enforced(account.spec):
             shown = NOT_ENFORCED
         shown = account_health.remarked(_as_told(account, before, shown), account.spec)
+        annotations = record.metadata.get("annotations", {})
+        suspended = account_health.suspended_by(account.spec, annotations)
         after = before.replace(
             observed_generation=generation,
-            conditions=(account_health.condition(before, shown, generation, now),),
+            conditions=(
+                account_health.condition(
+                    before, account_health.suspended(shown, suspended), generation, now
+                ),
+            ),
             identity=account.health.identity or before.identity,
             brake=_dated(before.brake, held is not None, now),
         )
+        flipped = _flipped(before, shown)
         counted = counts(self._specs, account.name)
         was = before.counts
         due = was is None or was.at is None or now - was.at >= CHECK_EVERY
@@ -364,6 +374,9 @@ class Accounts:
             after = after.replace(counts=counted.replace(at=now))
         await self.recorder.patch(record, after)
         account.told = account.checked
+        if flipped:
+            uid = record.metadata.get("uid", "")
+            self._on_health(Involved(ACCOUNTS, None, account.name, uid), shown)
 
 
 def _way(spec: EcsAccountSpec) -> tuple[str, str]:
@@ -428,4 +441,17 @@ def _as_told(account: Account, status: EcsAccountStatus, health: Health) -> Heal
     ready = status.condition("Ready")
     if ready is None or account.told is None or account.told != account.checked:
         return health
-    return replace(health, message=ready.message) if ready.reason == health.reason else health
+    if ready.reason != health.reason:
+        return health
+    return replace(health, message=account_health.unsuspended(ready.message))
+
+
+def _flipped(before: EcsAccountStatus, health: Health) -> bool:
+    """Whether `health` is to be told: it was well and is not, or the other way round.
+
+    `before` is what was recorded, so it is told once, whoever finds it and however often.
+    """
+    was = before.condition("Ready")
+    if was is None:
+        return not health.ready
+    return (was.status == "True") is not health.ready

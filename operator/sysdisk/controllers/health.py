@@ -16,6 +16,9 @@ from sysdisk.settings import Address
 Check = Callable[[], str | None]
 """What is wrong, in words for people; None if nothing is."""
 
+Fact = Callable[[], str]
+"""What is told of a check that finds nothing wrong."""
+
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 """Source: Prometheus, text-based exposition format."""
 
@@ -30,11 +33,13 @@ class HealthServer:
         *,
         alive: Mapping[str, Check],
         ready: Mapping[str, Check],
+        facts: Mapping[str, Fact] | None = None,
     ) -> None:
         self._address = address
         self._metrics = metrics
         self._alive = alive
         self._ready = ready
+        self._facts = facts or {}
         self._runner: web.AppRunner | None = None
 
     async def start(self) -> Address:
@@ -63,28 +68,38 @@ class HealthServer:
             self._runner = None
 
     async def _healthz(self, _: web.Request) -> web.Response:
-        return _report(self._alive)
+        return _report(self._alive, self._facts)
 
     async def _readyz(self, _: web.Request) -> web.Response:
-        return _report({**self._alive, **self._ready})
+        return _report({**self._alive, **self._ready}, self._facts)
 
     async def _render(self, _: web.Request) -> web.Response:
         return web.Response(body=self._metrics.render(), headers={"Content-Type": CONTENT_TYPE})
 
 
-def _report(checks: Mapping[str, Check]) -> web.Response:
+def _report(checks: Mapping[str, Check], facts: Mapping[str, Fact]) -> web.Response:
     wrong = {name: text for name, check in checks.items() if (text := check()) is not None}
-    lines = [
-        f"[-]{name}: {wrong[name]}" if name in wrong else f"[+]{name} ok" for name in sorted(checks)
-    ]
+    lines = []
+    for name in sorted(checks):
+        if name in wrong:
+            lines.append(f"[-]{name}: {wrong[name]}")
+        else:
+            lines.append(f"[+]{name} ok" + (f": {facts[name]()}" if name in facts else ""))
     return web.Response(status=503 if wrong else 200, text="\n".join(lines) + "\n")
 
 
 class Freshness:
-    """How long ago the picture of the cluster was last confirmed."""
+    """How long ago the picture of the cluster was last confirmed.
 
-    def __init__(self, limit_seconds: float) -> None:
+    `last_event` is when the watch last told something, in the loop's time, None before. kopf keeps
+    bookmarks to itself, so a quiet cluster shows an old event: what is checked is the listing.
+    """
+
+    def __init__(
+        self, limit_seconds: float, last_event: Callable[[], float | None] = lambda: None
+    ) -> None:
         self._limit = limit_seconds
+        self._last_event = last_event
         self._loop = asyncio.get_running_loop()
         self._confirmed: float | None = None
         self.synced = False
@@ -93,6 +108,13 @@ class Freshness:
     def confirm(self) -> None:
         """Say that a listing of the API server was just compared."""
         self._confirmed = self._loop.time()
+
+    def ages(self) -> str:
+        """Return how old the last word of the watch and the last listing are."""
+        return f"last event {self._age(self._last_event())}, listed {self._age(self._confirmed)}"
+
+    def _age(self, since: float | None) -> str:
+        return "never" if since is None else f"{self._loop.time() - since:.0f} s ago"
 
     def check_synced(self) -> str | None:
         return None if self.synced else "the first listing is not done"

@@ -6,14 +6,26 @@ drift away from what is known.
 
 from __future__ import annotations
 
+from collections import Counter as Counts
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+)
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from sysdisk.api.reasons import PHASES, Reason, phase
+from sysdisk.api.status import Step
 from sysdisk.controllers.store import Store
+from sysdisk.core import words
+from sysdisk.core.ending import REPLACED, REPLACED_WITH_DIFFERENCES
 from sysdisk.core.model import Key
 from sysdisk.version import VERSION
 
@@ -23,14 +35,25 @@ LOCK_REASONS: Final = frozenset(
 """Lower case. Others are counted as `other`. Source: ECS DescribeInstances, OperationLocks."""
 
 OTHER: Final = "other"
+RESULTS: Final = (REPLACED, REPLACED_WITH_DIFFERENCES, *words.WHY)
+"""How an operation can end: the values of `result`."""
+ERROR_KINDS: Final = ("conflict", "kube", "ecs", "internal")
+UNSEEN: Final = phase(Reason.OBSERVING)
+"""The phase of a spec without a status."""
 _STEP_SECONDS = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600)
 _PASS_SECONDS = (0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 
 class Metrics:
-    """Every metric, by name as an attribute; `render` is the text that Prometheus reads."""
+    """Every metric, by name as an attribute; `render` is the text that Prometheus reads.
+
+    What has a known set of label values has a series for each from the start: an alert on the
+    first failure must see a rise from 0, and a query for none must find 0.
+    """
 
     def __init__(self, *, max_values_per_label: int = 200) -> None:
+        # Of the whole library: else each counter has a second series.
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
         self._max_values = max_values_per_label
         self._seen: dict[str, set[str]] = {}
@@ -90,6 +113,12 @@ class Metrics:
         )
         build = Gauge("sysdisk_build_info", "1; the version.", ["version"], registry=registry)
         build.labels(VERSION).set(1)
+        for result in RESULTS:
+            self.replacements.labels(result)
+        for step in Step:
+            self.step_seconds.labels(step)
+        for kind in ERROR_KINDS:
+            self.reconcile_errors.labels(kind)
 
     def count_ecs_request(self, action: str, code: str, *, throttled: bool = False) -> None:
         """Count one ECS call. Codes beyond the first few hundred different ones are `other`."""
@@ -144,10 +173,13 @@ class _Fleet(Collector):
         return ()
 
     def collect(self) -> Iterator[Metric]:
-        phases, locks, drifted, awaiting = self._specs.tally()
+        found, locks, drifted, awaiting = self._specs.tally()
+        phases = Counts(dict.fromkeys(PHASES, 0))
+        for each, number in found.items():
+            phases[each or UNSEEN] += number
         by_phase = GaugeMetricFamily("sysdisk_specs", "Specs by phase.", labels=["phase"])
-        for phase, number in sorted(phases.items()):
-            by_phase.add_metric([phase or "Pending"], number)
+        for each, number in sorted(phases.items()):
+            by_phase.add_metric([each], number)
         yield by_phase
         by_lock = GaugeMetricFamily(
             "sysdisk_locked", "Specs whose instance is locked, by reason.", labels=["reason"]
@@ -167,8 +199,8 @@ class _Fleet(Collector):
 
 
 def _bounded_locks(locks: dict[str, int]) -> dict[str, int]:
-    bounded: dict[str, int] = {}
+    bounded = dict.fromkeys((*LOCK_REASONS, OTHER), 0)
     for reason, number in locks.items():
         label = reason.lower() if reason.lower() in LOCK_REASONS else OTHER
-        bounded[label] = bounded.get(label, 0) + number
+        bounded[label] += number
     return bounded

@@ -166,7 +166,9 @@ class Operator:
             if settings.leader_elect
             else None
         )
-        self.freshness = Freshness(3 * settings.prune_interval.total_seconds() + 60.0)
+        self.freshness = Freshness(
+            3 * settings.prune_interval.total_seconds() + 60.0, lambda: self.watch.last_event
+        )
         self.workers: set[asyncio.Task[None]] = set()
         self.background: list[asyncio.Task[None]] = []
         self.stopping = False
@@ -179,6 +181,7 @@ class Operator:
                 "fresh": self.freshness.check_fresh,
                 "running": lambda: "stopping" if self.stopping else None,
             },
+            facts={"fresh": self.freshness.ages},
         )
         self.shell = Shell(
             settings=settings,
@@ -365,20 +368,22 @@ class _Signals:
     def __init__(self, stop: asyncio.Event, hard_exit: Callable[[int], NoReturn]) -> None:
         self._stop = stop
         self._hard_exit = hard_exit
-        self._handled: list[signal.Signals] = []
+        self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> None:
         loop = asyncio.get_running_loop()
         for each in (signal.SIGTERM, signal.SIGINT):
+            before = signal.getsignal(each)
             try:
                 loop.add_signal_handler(each, self._received)
             except (ValueError, RuntimeError, NotImplementedError):
                 return  # not the main thread: whoever called has `stop`
-            self._handled.append(each)
+            self._before[each] = before
 
     def __exit__(self, *_: object) -> None:
-        for each in self._handled:
+        for each, before in self._before.items():
             asyncio.get_running_loop().remove_signal_handler(each)
+            signal.signal(each, before)
 
     def _received(self) -> None:
         if self._stop.is_set():

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 
+from sysdisk.controllers.account_health import Health
 from sysdisk.controllers.accounts import Accounts
 from sysdisk.controllers.identity import Connection, SdkConnection
 from sysdisk.controllers.metrics import Metrics
 from sysdisk.controllers.reconcile import Reconciler
 from sysdisk.controllers.run import Shell
 from sysdisk.controllers.worker import Passes
+from sysdisk.core import words
 from sysdisk.core.model import Event, Subject
 from sysdisk.ecs.clock import Clock
 from sysdisk.ecs.scrub import Scrubber
@@ -31,6 +33,13 @@ class Teller:
         severity: Severity = "Warning" if event.warning else "Normal"
         self._events.tell(involved, severity, event.reason, event.message)
 
+    def account(self, involved: Involved, health: Health) -> None:
+        """Tell that an account began or ceased to work."""
+        severity: Severity = "Normal" if health.ready else "Warning"
+        # Without request IDs, or each time that it comes and goes would be another Event.
+        message = words.without_request_ids(health.message)
+        self._events.tell(involved, severity, health.reason, message)
+
     def ended(self, result: str, steps: Mapping[str, int]) -> None:
         self._metrics.replacements.labels(result).inc()
         for step, seconds in steps.items():
@@ -43,6 +52,7 @@ async def build(
 ) -> AsyncIterator[Passes]:
     """Make the passes of `shell`. `connect` absent: by the official SDK, each on a few threads."""
     clock, settings = clock or Clock(), shell.settings
+    teller = Teller(shell.events, shell.metrics)
     accounts = Accounts(
         shell.kube,
         shell.accounts,
@@ -55,6 +65,7 @@ async def build(
             action, code, throttled=code.startswith("Throttling")
         ),
         on_change=lambda _account, instance_id: _wake_claims(shell, instance_id),
+        on_health=teller.account,
         wake=shell.wake,
         wake_specs=shell.wake_account,
     )
@@ -64,7 +75,7 @@ async def build(
             shell.kube,
             shell.specs,
             accounts,
-            Teller(shell.events, shell.metrics),
+            teller,
             clock=clock,
             scrubber=shell.scrubber,
             poll_interval=settings.poll_interval,

@@ -185,9 +185,10 @@ def _window(due: Due) -> Decision | None:
     policy = effective(due.subject)
     wrong = window_faults(due.subject)
     if wrong:
+        what = "Correct it there." if len(wrong) == 1 else "Correct each of them in its place."
         return due.refuse(
             Reason.INVALID_SPEC,
-            f"Plan {due.plan.id} is due. Not begun: {'; '.join(wrong)}. Correct it there.",
+            f"Plan {due.plan.id} is due. Not begun: {'; and '.join(wrong)}. {what}",
         )
     need = windows.time_needed(due.subject.status.history, backup=wants_backup(policy))
     found = windows.fits(calendar(policy), due.now, need)

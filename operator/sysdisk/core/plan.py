@@ -20,6 +20,7 @@ from sysdisk.core.wanted import Difference, plan_id_of
 from sysdisk.core.world import Disk, Image, Instance, Power
 
 DEFAULT_DOWNTIME: Final = 120
+MINUTE: Final = 60
 """Seconds; until a replacement of this instance was seen."""
 
 _DOWN: Final = frozenset({Step.STOP, Step.REPLACE, Step.VERIFY, Step.START})
@@ -96,9 +97,12 @@ def _changes(
     if disk.auto_snapshot_policy_id:
         lines.append(f"= automatic snapshot policy {disk.auto_snapshot_policy_id} put back")
     if instance.power is Power.RUNNING:
-        minutes = max(1, round(_downtime(subject.status) / 60))
-        lines.append(f"! restart, about {minutes} min")
+        lines.append(f"! restart, about {_about(_downtime(subject.status))}")
     return lines
+
+
+def _about(seconds: int) -> str:
+    return f"{max(1, seconds)} s" if seconds < MINUTE else f"{round(seconds / MINUTE)} min"
 
 
 def _login_lines(inputs: OperationInputs) -> list[str]:

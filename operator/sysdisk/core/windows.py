@@ -127,8 +127,8 @@ def read(window: MaintenanceWindow) -> Window:
         zone = ZoneInfo(name)
     except (KeyError, ValueError, OSError):
         raise WindowError(
-            f"timeZone {name} is not known; use the name of an IANA time zone, such as "
-            "Asia/Shanghai"
+            f"timeZone {name} is not known (use the name of an IANA time zone, such as "
+            "Asia/Shanghai)"
         ) from None
     schedule = " ".join(window.schedule.split())
     if len(schedule.split()) != 5:

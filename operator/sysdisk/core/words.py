@@ -10,7 +10,7 @@ from sysdisk.api.status import Condition, LastError
 from sysdisk.core.world import FORBIDDING_LOCKS, Lock
 
 _REQUEST: Final = re.compile(r" \(request ID [^)]*\)")
-_WHY: Final = {
+WHY: Final = {
     "AccountSuspended": "the EcsAccount was suspended",
     "ApprovalRequired": "an approval is required by now",
     "BackupFailed": "the backup failed",
@@ -38,7 +38,7 @@ _WHY: Final = {
 
 def why(ending: str) -> str:
     """Return `ending` in words; one that is not known (of a later version) as it is."""
-    return _WHY.get(ending, ending)
+    return WHY.get(ending, ending)
 
 
 def clause(text: str) -> str:
@@ -74,11 +74,16 @@ def _lock(reason: str) -> str:
     return reason if known else f"{reason}, a lock that this version does not know"
 
 
+def without_request_ids(message: str) -> str:
+    """Return `message` without what differs from call to call."""
+    return _REQUEST.sub("", message)
+
+
 def steady(was: Condition | None, message: str) -> str:
     """Return `message`, or what `was` told where only a request ID tells them apart.
 
     Each failed call has another one: to tell every one of them would write without end.
     """
-    if was is not None and _REQUEST.sub("", was.message) == _REQUEST.sub("", message):
+    if was is not None and without_request_ids(was.message) == without_request_ids(message):
         return was.message
     return message

@@ -21,7 +21,7 @@ from sysdisk.kube.errors import KubeError, NotThere, Unavailable
 from sysdisk.kube.port import Object
 from sysdisk.kube.resources import ACCOUNTS, NAMESPACES, SECRETS, SPECS, Resource
 
-LABEL: Final = f"{meta.GROUP}/sandbox"
+LABEL: Final = meta.LABEL_SANDBOX
 PATIENCE: Final = 30.0
 """Seconds that a namespace or a CRD may take to go."""
 

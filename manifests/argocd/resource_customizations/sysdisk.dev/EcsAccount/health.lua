@@ -45,6 +45,11 @@ end
 if obj.spec ~= nil and obj.spec.suspend == true then
   return health("Suspended", "spec.suspend is set: nothing new begins")
 end
+-- Every value but the two that plainly say no, as the operator reads it.
+local annotated = (obj.metadata.annotations or {})["sysdisk.dev/suspend"] or ""
+if annotated ~= "" and annotated ~= "false" then
+  return health("Suspended", "annotation sysdisk.dev/suspend is set: nothing new begins")
+end
 if ready.status == "True" then
   return health("Healthy", ready.message)
 end
