@@ -20,6 +20,7 @@ GIVE_BACK: Final = 600.0
 LONG: Final = 3 * 3600.0
 ALWAYS: Final = 10_000
 REPLACE: Final = "ReplaceSystemDisk"
+ORDER: Final = ("StopInstance", REPLACE, "StartInstance")
 
 Json = Mapping[str, Any]
 
@@ -203,6 +204,28 @@ def test_a_server_fault_that_lasts_ends_with_one_disk_or_the_old_one(entry: Entr
         assert any(ready["reason"] == "OutcomeUnknown" for ready in diary.seen)
         assert all(r.code == entry.code for r in asked(world))
         given_back(world)
+
+    run(story)
+
+
+@pytest.mark.parametrize("action", ["StopInstance", REPLACE, "StartInstance"])
+@pytest.mark.parametrize(
+    ("code", "text"),
+    [
+        ("Rejected.Throttling", "Request was denied due to request throttling."),
+        ("Throttling.Api", "Request was denied due to api flow control."),
+        ("InternalError", "The request processing has failed due to some unknown error."),
+    ],
+)
+def test_what_is_the_clouds_own_trouble_spends_no_plan(code: str, text: str, action: str) -> None:
+    """All with HTTP 400, and the last in words that are not those of its row."""
+
+    async def story(world: World) -> None:
+        world.cloud.faults.error(action, code, http=400, message=text)
+        await begin(world)
+        await world.until("it is replaced", world.is_ready, LONG)
+        assert world.replaced() == 1
+        assert world.ecs_writes() == sorted([*ORDER, action], key=ORDER.index)
 
     run(story)
 

@@ -37,7 +37,9 @@ The plan then rests for 30 min, later for longer, and is spent after three such 
 not known whether a request had its effect (no answer, any 5xx), the machine is not started: the
 same token is sent again, or disk and locks are watched, until it is known.
 
-A code that is on no list: `retry` for a 5xx and for `Throttling*`, `user` for any other 4xx.
+A code that is on no list: `retry` for a 5xx, and for `Throttling*` and `Rejected.Throttling*` with
+any status; `user` for any other 4xx. A code of several meanings whose text is not the table's: the
+class of its status.
 
 ## What is known beforehand
 
