@@ -176,14 +176,12 @@ class Lookups:
         )
 
     async def _ask_backups(self, ids: Sequence[str]) -> dict[str, Snapshot | EcsError]:
-        found: dict[str, Snapshot | EcsError] = {}
-        async for body in pages(
+        bodies = pages(
             self._read,
             "DescribeSnapshots",
             lambda token: calls.describe_snapshots(self._region, ids, token),
-        ):
-            found |= {snapshot.snapshot_id: snapshot for snapshot in parse.snapshots(body)}
-        return found
+        )
+        return parse.by_id([parse.snapshots(body) async for body in bodies], ids)
 
     async def _ask_snapshots(self, _: str) -> dict[str, set[str]]:
         found: dict[str, set[str]] = defaultdict(set)
