@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -17,7 +18,7 @@ from sysdisk.core.passwords import password_faults
 from sysdisk.core.preflight import Fault, faults, needed_looks, summary, unseen
 from sysdisk.core.sizes import size_range
 from sysdisk.core.wanted import frozen_inputs
-from sysdisk.core.world import Lock, Observed, SecretLook, SecretState, Supply
+from sysdisk.core.world import Lock, Observed, SecretLook, SecretState, Slot, Supply
 from sysdisk.ecs.catalog import catalog
 
 OURS = {
@@ -67,6 +68,10 @@ def with_source(**fields: Any) -> Observed:
     return seen(source_disk=spare, source_disk_seen=True, account=ALLOWED, zone_id="z-1")
 
 
+def supply(offered: Iterable[str], gone: Iterable[str] = ()) -> Supply:
+    return Supply(Slot("z", "t"), frozenset(offered), frozenset(gone))
+
+
 def test_where_nothing_is_wrong_nothing_is_found() -> None:
     assert found(seen()) == ()
     assert found(seen("Stopped")) == ()
@@ -95,13 +100,8 @@ ONE_WRONG_THING: list[tuple[str, Observed, dict[str, Any]]] = [
     ("InvalidSystemDiskStatus.IsTransfering", seen(in_transfer=True), {}),
     ("InvalidDiskCategory.ValueNotSupported", with_disk(category="local_ssd_pro"), {}),
     (
-        "InvalidDiskCategory.ValueNotSupported",
-        seen(supply=Supply("z", "t", frozenset({"cloud_auto"}))),
-        {},
-    ),
-    (
         "OperationDenied.DiskNoStock",
-        seen(supply=Supply("z", "t", frozenset({"cloud_essd"}), frozenset({"cloud_essd"}))),
+        seen(supply=supply({"cloud_essd", "cloud_auto"}, {"cloud_essd"})),
         {},
     ),
     ("InvalidImageId.NotFound", with_image(found=False, size=0, status=""), {}),
@@ -231,9 +231,23 @@ def test_an_instance_that_is_yet_to_expire_is_left_alone_about_it() -> None:
     assert found(seen(expired_time=NOW + timedelta(minutes=1))) == ()
 
 
-@pytest.mark.parametrize("supply", [Supply("z", "t"), None])
-def test_a_zone_that_tells_nothing_forbids_nothing(supply: Supply | None) -> None:
-    assert found(seen(supply=supply)) == ()
+ESSD, AUTO = "cloud_essd", "cloud_auto"
+DOUBTFUL = (supply({AUTO}), supply({ESSD}, {ESSD}), supply({ESSD, AUTO}, {ESSD, AUTO}))
+CLEAR = (None, supply(()), supply({ESSD}), supply({ESSD, AUTO}, {AUTO}))
+
+
+@pytest.mark.parametrize("told", [*CLEAR, *DOUBTFUL])
+def test_what_a_zone_does_not_offer_forbids_nothing(told: Supply | None) -> None:
+    assert found(seen(supply=told)) == ()
+
+
+@pytest.mark.parametrize(
+    ("told", "warned"), [*((s, 0) for s in CLEAR), *((s, 1) for s in DOUBTFUL)]
+)
+def test_what_a_zone_does_not_offer_is_warned_of(told: Supply | None, warned: int) -> None:
+    plan = decide(subject(approval="Manual"), seen(supply=told), NOW).status.plan
+    assert plan is not None
+    assert sum("ECS offers no disk of category cloud_essd" in w for w in plan.warnings) == warned
 
 
 @pytest.mark.parametrize(
@@ -428,14 +442,14 @@ def test_what_no_read_shows_is_warned_of_where_it_can_happen(
     assert world.instance is not None
     assert world.instance.instance_id == VM
     inputs, shown = inputs_of(asked, world), world.image(NEW_IMAGE)
-    told = list(unseen(inputs, shown, world.instance, disk()))
+    told = list(unseen(inputs, shown, world.instance, disk(), world.supply))
     assert len(told) == len(words)
     assert all(word in line for word, line in zip(words, told, strict=True))
 
 
 def test_a_disk_in_the_place_of_an_image_has_no_market_to_be_withdrawn_from() -> None:
     asked = subject(imageId=None, advanced=BY_DISK)
-    assert list(unseen(inputs_of(asked, seen()), None, vm(), disk())) == []
+    assert list(unseen(inputs_of(asked, seen()), None, vm(), disk(), None)) == []
 
 
 # -- sizes and passwords --------------------------------------------------------------------------

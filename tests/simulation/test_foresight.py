@@ -144,7 +144,6 @@ REFUSED: Final = (
     Case((6,), password("with space 1A"), SECRET),
     Case((6,), both(WINDOWS, password("/Abc12345")), SECRET),
     Case((8,), image(data_disks=(20,))),
-    Case((9,), unsupported),
     Case((9,), disk(category="ephemeral_ssd")),
     Case((10,), wants(login={"keyPairName": "nobody"})),
     Case((10,), instance(key_pair="deleted-since")),
@@ -315,6 +314,7 @@ def test_what_is_not_public_needs_the_account_to_allow_it() -> None:
 
 
 WARNED: Final[Mapping[int, tuple[Arrange, str]]] = {
+    9: (unsupported, "ECS offers no disk of category cloud_essd"),
     42: (image(**MARKET), "marketplace image"),
     72: (WINDOWS, "some regions refuse the change"),
     79: (both(instance(charge_type="PrePaid"), wants(size=60)), "paid at once"),
@@ -327,12 +327,65 @@ def test_what_no_read_shows_is_said_in_the_plan(row: int) -> None:
     async def story(world: World) -> None:
         arrange, words = WARNED[row]
         more = arrange(world) or {}
-        given = {"instanceId": world.vm().id, "imageId": world.image(), "suspend": True, **more}
-        world.apply(**given)
-        await world.until(
-            "it is planned", lambda: world.ready().get("reason") == Reason.SUSPENDED, LONG
-        )
+        given = {"instanceId": world.vm().id, "imageId": world.image(), "approval": "Manual"}
+        world.apply(**{**given, **more})
+        waits = Reason.AWAITING_APPROVAL
+        await world.until("it is planned", lambda: world.ready().get("reason") == waits, LONG)
         assert any(words in line for line in world.status()["plan"]["warnings"])
+
+    run(story)
+
+
+def withdrawn(world: World) -> None:
+    """Let the type read as sold out in the zone, with every disk."""
+    gone = ((world.vm().zone, world.vm().type),)
+    world.cloud.outside.set_region(world.vm().region, sold_out=gone)
+
+
+def only_for(category: str, word: str, **fields: Any) -> Arrange:
+    """Let the machine be of a kind, and disks of its category be offered to all but `word`."""
+
+    def arrange(world: World) -> None:
+        world.cloud.outside.set_instance(world.vm().id, **fields)
+        pair = ((word, category),)
+        world.cloud.outside.set_region(world.vm().region, unsupported=pair)
+
+    return arrange
+
+
+@pytest.mark.parametrize(
+    "arrange",
+    [
+        only_for("cloud_essd", "PostPaid", charge_type="PrePaid"),
+        only_for("cloud_essd", "NoSpot", spot_strategy="SpotAsPriceGo"),
+        only_for("cloud_essd", "optimized", io_optimized=False, key_pair=""),
+        both(disk(category="cloud"), wants(size=100)),
+    ],
+    ids=["subscription", "spot", "not-io-optimized", "basic-disk"],
+)
+def test_supply_is_asked_for_the_kind_of_the_machine(arrange: Arrange) -> None:
+    async def story(world: World) -> None:
+        more = arrange(world) or {}
+        given = {"instanceId": world.vm().id, "imageId": world.image(), "approval": "Manual"}
+        world.apply(**given, **more)
+        waits = Reason.AWAITING_APPROVAL
+        await world.until("it is planned", lambda: world.ready().get("reason") == waits, LONG)
+        assert not any("ECS offers no" in line for line in world.status()["plan"]["warnings"])
+
+    run(story)
+
+
+def test_a_machine_whose_type_reads_as_sold_out_altogether_is_replaced_with_a_warning() -> None:
+    async def story(world: World) -> None:
+        world.cloud.outside.stop(world.vm().id)
+        withdrawn(world)
+        world.apply(instanceId=world.vm().id, imageId=world.image(), approval="Manual")
+        waits = Reason.AWAITING_APPROVAL
+        await world.until("it is planned", lambda: world.ready().get("reason") == waits, LONG)
+        assert any("ECS offers no" in line for line in world.status()["plan"]["warnings"])
+        world.edit({"spec": {"approval": "Automatic"}})
+        await world.until("it is replaced", world.is_ready, LONG)
+        assert world.replaced() == 1
 
     run(story)
 

@@ -17,7 +17,7 @@ from sysdisk.core.model import Subject
 from sysdisk.core.policy import backup_lines, effective
 from sysdisk.core.preflight import unseen
 from sysdisk.core.wanted import Difference, plan_id_of
-from sysdisk.core.world import Disk, Image, Instance, Power
+from sysdisk.core.world import Disk, Image, Instance, Power, Supply
 
 DEFAULT_DOWNTIME: Final = 120
 """Seconds; until a replacement of this instance was seen."""
@@ -33,9 +33,13 @@ def make_plan(
     instance: Instance,
     disk: Disk,
     data_disk_ids: Sequence[str],
+    supply: Supply | None,
     now: datetime,
 ) -> Plan:
-    """Return the plan for `found` (or a trigger); what is recorded of the same plan is kept."""
+    """Return the plan for `found` (or a trigger); what is recorded of the same plan is kept.
+
+    `supply` is what the zone offers, as far as it was looked at.
+    """
     made = Plan(
         id=plan_id_of(
             inputs,
@@ -52,7 +56,7 @@ def make_plan(
         size=inputs.size,
         changes=tuple(_changes(subject, inputs, found, instance, disk)),
         destroys=tuple(_destroys(disk)),
-        warnings=tuple(_warnings(subject, inputs, found, image, instance, disk)),
+        warnings=tuple(_warnings(subject, inputs, found, image, instance, disk, supply)),
         downtime_seconds=_downtime(subject.status) if instance.power is Power.RUNNING else 0,
         policy=effective(subject),
     )
@@ -125,6 +129,7 @@ def _warnings(
     image: Image | None,
     instance: Instance,
     disk: Disk,
+    supply: Supply | None,
 ) -> list[str]:
     lines = []
     if inputs.trigger is None and {difference.field for difference in found} == {"size"}:
@@ -148,7 +153,7 @@ def _warnings(
             f"from {instance.os_type} to {image.os_type}: data disks will be unreadable there, "
             "and some regions refuse the change"
         )
-    lines.extend(unseen(inputs, image, instance, disk))
+    lines.extend(unseen(inputs, image, instance, disk, supply))
     if subject.spec.power.start_after is StartAfter.NEVER and instance.power is Power.RUNNING:
         lines.append("startAfter: Never leaves the machine stopped at the end")
     if subject.spec.advanced is not None:

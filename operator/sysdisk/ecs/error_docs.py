@@ -54,7 +54,7 @@ _FORESEEN: Final = {
     Foresight.WAITED: "a read-only preflight shows it: the operator waits and then goes on",
     Foresight.NOT_SENT: "it is about a parameter that is never sent, or only where `spec.advanced` "
     "asks for it and the EcsAccount allows that",
-    Foresight.WARNED: "no read of ECS shows it; `status.plan.warnings` says that it is possible",
+    Foresight.WARNED: "no read of ECS proves it; `status.plan.warnings` says that it is possible",
     Foresight.UNSEEN: "no read shows it: it is told after the stop, and the machine given back",
 }
 
@@ -101,8 +101,8 @@ def _lines(found: Catalog) -> Iterator[str]:
 def _row(number: int, entry: Entry) -> str:
     how = FORESIGHT[number]
     partly = _PARTLY if how in _BY_READING and entry.detect.startswith(_PARTIAL) else ""
-    seen = LOOKED_AT.get(number, entry.detect.removeprefix(_PARTIAL))
-    by = seen if how in _BY_READING else ""
+    detect = entry.detect.removeprefix(_PARTIAL) if how in _BY_READING else ""
+    by = LOOKED_AT.get(number, detect)
     return (
         f"| `{entry.code}` | {entry.http} | {_class(entry.error_class)} | {how.value}{partly} "
         f"| {_cell(by)} | {_cell(entry.advice)} |"

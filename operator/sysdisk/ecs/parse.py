@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
-from sysdisk.core.world import Disk, Family, Image, Instance, Lock, Snapshot, Supply
+from sysdisk.core.world import Disk, Family, Image, Instance, Lock, Slot, Snapshot, Supply
 from sysdisk.ecs.errors import EcsError
 from sysdisk.ecs.failures import unreadable
 from sysdisk.ecs.port import Body
@@ -154,16 +154,16 @@ def region_ids(body: Body) -> frozenset[str]:
     return frozenset(_need(raw, "RegionId", "region") for raw in _listed(body, "Regions", "Region"))
 
 
-def supply(zone_id: str, instance_type: str, body: Body) -> Supply:
-    """Return the system disks that a zone offers. Source: DescribeAvailableResource."""
+def supply(slot: Slot, body: Body) -> Supply:
+    """Return the system disks that ECS offers for a slot. Source: DescribeAvailableResource."""
     offered: dict[str, bool] = {}
     for zone in _listed(body, "AvailableZones", "AvailableZone"):
         for part in _listed_or_none(zone, "AvailableResources", "AvailableResource"):
-            if _text(zone, "ZoneId") == zone_id and _text(part, "Type") == "SystemDisk":
+            if _text(zone, "ZoneId") == slot.zone_id and _text(part, "Type") == "SystemDisk":
                 for raw in _listed_or_none(part, "SupportedResources", "SupportedResource"):
                     offered[_need(raw, "Value", "resource")] = _in_stock(raw)
     gone = frozenset(category for category, there in offered.items() if not there)
-    return Supply(zone_id, instance_type, frozenset(offered), gone)
+    return Supply(slot, frozenset(offered), gone)
 
 
 def _in_stock(raw: Mapping[str, Any]) -> bool:
@@ -228,6 +228,7 @@ def _instance(raw: Mapping[str, Any]) -> Instance:
         host_name=_text(raw, "HostName"),
         io_optimized=True if io_optimized is None else io_optimized,
         charge_type=_text(raw, "InstanceChargeType"),
+        spot_strategy=_text(raw, "SpotStrategy"),
         expired_time=_time(_text(raw, "ExpiredTime")),
         stopped_mode=_text(raw, "StoppedMode"),
         hibernation=bool(_flag(hibernation, "Configured")),

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from sysdisk.sandbox.ecs_params import flag, optional_flag
 from sysdisk.sandbox.ecs_power import locked_for, overdue
-from sysdisk.sandbox.ecs_reads import fits_type
+from sysdisk.sandbox.ecs_reads import fits_type, kind_of, offers
 from sysdisk.sandbox.ecs_state import Disk, Image, Instance
 from sysdisk.sandbox.ecs_world import Call, World
 
@@ -169,9 +169,8 @@ def _disk(ask: Request, disk: Disk) -> Iterator[int]:
         yield 23
     if disk.replication:
         yield 24 if disk.replication == "unknown" else 25
-    unsupported = world.region(ask.vm.region).unsupported
     local = disk.category.startswith(("ephemeral", "local"))
-    if local or (ask.vm.type, disk.category) in unsupported:
+    if local or not offers(world.region(ask.vm.region), kind_of(ask.vm), disk.category):
         yield 9
 
 

@@ -278,7 +278,8 @@ class Region:
     encrypt_algorithms: tuple[str, ...] = ("AES256", "SM4")
     default_encryption: bool = False
     sold_out: tuple[tuple[str, str], ...] = ()  # (zone, disk category or instance type)
-    unsupported: tuple[tuple[str, str], ...] = ()  # (instance type, disk category)
+    unsupported: tuple[tuple[str, str], ...] = ()
+    """(instance type, InstanceChargeType, SpotStrategy or IoOptimized; disk category)"""
     disk_quota_gib: Mapping[tuple[str, str], int] = field(default_factory=dict)
 
 

@@ -97,6 +97,9 @@ CASES = [
     Case(8, image(data_disks=(20,))),
     Case(9, disk(category="ephemeral_ssd")),
     Case(9, region(unsupported=(("ecs.g7.large", "cloud_essd"),))),
+    Case(
+        9, both(instance(charge_type="PrePaid"), region(unsupported=(("PrePaid", "cloud_essd"),)))
+    ),
     Case(10, params={"KeyPairName": "nobody"}),
     Case(11, both(instance(io_optimized=False), key_pair), {"KeyPairName": "admins"}),
     Case(12, spare(), {"Platform": "Ubuntu"}, NO_IMAGE),
