@@ -18,7 +18,7 @@ from sysdisk.core.passwords import password_faults
 from sysdisk.core.preflight import Fault, faults, needed_looks, summary, unseen
 from sysdisk.core.sizes import size_range
 from sysdisk.core.wanted import frozen_inputs
-from sysdisk.core.world import Lock, Observed, SecretLook, SecretState, Slot, Supply
+from sysdisk.core.world import Disk, Lock, Observed, SecretLook, SecretState, Slot, Supply
 from sysdisk.ecs.catalog import catalog
 
 OURS = {
@@ -64,8 +64,11 @@ def with_disk(**fields: Any) -> Observed:
 
 
 def with_source(**fields: Any) -> Observed:
-    spare = replace(SPARE, **fields)
-    return seen(source_disk=spare, source_disk_seen=True, account=ALLOWED, zone_id="z-1")
+    """Return a world with `SPARE`; `fields` of that disk, else of the world as in `seen`."""
+    of_disk = {k: v for k, v in fields.items() if k in Disk.__dataclass_fields__}
+    given = {k: v for k, v in fields.items() if k not in of_disk}
+    spare = replace(SPARE, **of_disk)
+    return seen(source_disk=spare, source_disk_seen=True, account=ALLOWED, zone_id="z-1", **given)
 
 
 def supply(offered: Iterable[str], gone: Iterable[str] = ()) -> Supply:
@@ -187,6 +190,7 @@ BY_DISK_WRONG: list[tuple[str, Observed, dict[str, Any]]] = [
     ("InvalidArchitecture.Malformed", with_source(), {"architecture": "mips"}),
     ("MissingParameter.Platform", with_source(), {"platform": None}),
 ]
+WINDOWS = {**BY_DISK, "platform": "Windows Server 2022"}
 
 
 @pytest.mark.parametrize(("code", "world", "advanced"), BY_DISK_WRONG)
@@ -196,6 +200,33 @@ def test_a_disk_in_the_place_of_an_image_is_looked_at_too(
     given = {k: v for k, v in {**BY_DISK, **advanced}.items() if v is not None}
     (fault,) = found(world, subject(imageId=None, advanced=given))
     assert fault.code == code
+
+
+SLASH = SecretLook(SecretState.OK, leading_slash=True)
+
+
+@pytest.mark.parametrize(
+    ("code", "world", "advanced", "login"),
+    [
+        ("DependencyViolation.WindowsInstance", with_source(), WINDOWS, PAIR),
+        ("DependencyViolation.IoOptimize", with_source(io_optimized=False), BY_DISK, PAIR),
+        ("InvalidPassword.Malformed", with_source(secret=SLASH), WINDOWS, REF),
+        (None, with_source(secret=SLASH), BY_DISK, REF),
+        (None, with_source(key_pair_name="ops"), WINDOWS, None),
+        (None, with_source(host_name="a.long.linux.name"), WINDOWS, None),
+    ],
+)
+def test_the_system_on_that_disk_is_what_the_platform_says(
+    code: str | None, world: Observed, advanced: dict[str, Any], login: dict[str, Any] | None
+) -> None:
+    asked = subject(imageId=None, advanced=advanced, login=login)
+    assert [fault.code for fault in found(world, asked)] == ([code] if code else [])
+
+
+@pytest.mark.parametrize(("platform", "kept"), [("windows", None), ("Ubuntu", "ops")])
+def test_a_key_pair_is_not_kept_for_a_windows_on_a_disk(platform: str, kept: str | None) -> None:
+    asked = subject(imageId=None, advanced={**BY_DISK, "platform": platform})
+    assert inputs_of(asked, with_source(key_pair_name="ops")).key_pair_name == kept
 
 
 def test_an_image_and_a_disk_at_once_contradict_each_other() -> None:

@@ -143,11 +143,13 @@ REFUSED: Final = (
     Case((6,), password("simple"), SECRET),
     Case((6,), password("with space 1A"), SECRET),
     Case((6,), both(WINDOWS, password("/Abc12345")), SECRET),
+    Case((6,), both(source(platform="Windows Server 2022"), password("/Abc12345")), SECRET),
     Case((8,), image(data_disks=(20,))),
     Case((9,), disk(category="ephemeral_ssd")),
     Case((10,), wants(login={"keyPairName": "nobody"})),
     Case((10,), instance(key_pair="deleted-since")),
     Case((11,), both(instance(io_optimized=False), KEY_PAIR)),
+    Case((11,), both(source(), instance(io_optimized=False), KEY_PAIR)),
     Case((16,), nowhere),
     Case((17,), source(status="Attaching")),
     Case((18,), source(category="cloud")),
@@ -163,6 +165,7 @@ REFUSED: Final = (
     Case((43,), lock("financial"), LOCKED),
     Case((46,), image(io_optimized=False)),
     Case((51,), both(WINDOWS, KEY_PAIR)),
+    Case((51,), both(source(platform="Windows Server 2022"), KEY_PAIR)),
     Case((53,), source(zone="cn-hangzhou-h")),
     Case((55,), both(WINDOWS, instance(host_name="a.long.linux.name"))),
     Case((56,), instance(hibernation=True)),
@@ -248,6 +251,19 @@ def test_what_passes_is_waited_for_before_the_stop(case: Case) -> None:
         await world.until("it is replaced", world.is_ready, LONG)
         assert world.replaced() == 1
         assert world.ecs_writes()[:2] == ["StopInstance", "ReplaceSystemDisk"]
+
+    run(story)
+
+
+def test_a_key_pair_is_not_taken_to_a_windows_on_a_disk() -> None:
+    async def story(world: World) -> None:
+        world.cloud.outside.set_instance(world.vm().id, key_pair="shop-admins")
+        more = source(platform="Windows Server 2022")(world) or {}
+        world.apply(instanceId=world.vm().id, advanced=more["advanced"])
+        await world.until("it is replaced", world.is_ready, LONG)
+        (done,) = world.cloud.effects_of("disk_replaced", world.vm().id)
+        assert "KeyPairName" not in done.details["params"]
+        assert world.ecs_writes() == ["StopInstance", "ReplaceSystemDisk", "StartInstance"]
 
     run(story)
 

@@ -16,7 +16,7 @@ from sysdisk.api.status import OperationInputs, Plan, Step, SystemDiskSpecStatus
 from sysdisk.core.model import Subject
 from sysdisk.core.policy import backup_lines, effective
 from sysdisk.core.preflight import unseen
-from sysdisk.core.wanted import Difference, plan_id_of
+from sysdisk.core.wanted import Difference, os_after, plan_id_of
 from sysdisk.core.world import Disk, Image, Instance, Power, Supply
 
 DEFAULT_DOWNTIME: Final = 120
@@ -148,9 +148,10 @@ def _warnings(
         lines.append("passwordInherit: no read shows whether the image has a preset password")
     if inputs.use_additional_service and disk.device and disk.device != "/dev/xvda":
         lines.append(f"useAdditionalService has no effect on a disk at {disk.device}")
-    if image is not None and instance.os_type and image.os_type not in ("", instance.os_type):
+    new_os = os_after(image, inputs.advanced)
+    if instance.os_type and new_os not in ("", instance.os_type):
         lines.append(
-            f"from {instance.os_type} to {image.os_type}: data disks will be unreadable there, "
+            f"from {instance.os_type} to {new_os}: data disks will be unreadable there, "
             "and some regions refuse the change"
         )
     lines.extend(unseen(inputs, image, instance, disk, supply))

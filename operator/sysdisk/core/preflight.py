@@ -75,7 +75,7 @@ def faults(
     found += disk_faults(observed)
     if image is not None:
         found += image_faults(image, instance, observed)
-        found += system_faults(image, instance, inputs)
+    found += system_faults(image, instance, inputs)
     found += request_faults(subject, inputs)
     if disk is not None:
         found += encryption_faults(image, disk, inputs, observed)

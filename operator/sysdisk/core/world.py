@@ -127,10 +127,6 @@ class Image:
     instance_types: frozenset[str] | None = None
     """Types that can take the image (DescribeImageSupportInstanceTypes, ActionType=ChangeOS)."""
 
-    @property
-    def is_windows(self) -> bool:
-        return self.os_type == "windows"
-
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
