@@ -75,7 +75,10 @@ def describe_instances(world: World, call: Call) -> Answer:
         and _plain_match(vm, plain)
         and (not reason or any(k.reason.lower() == reason for k in locks_of(world, vm)))
     ]
-    return _paged(call, found, "Instances", "Instance", lambda vm: instance_view(world, vm), 100)
+    more = listed(call.params, "AdditionalAttributes")
+    return _paged(
+        call, found, "Instances", "Instance", lambda vm: instance_view(world, vm, more), 100
+    )
 
 
 _STATUSES = ("Pending", "Running", "Starting", "Stopping", "Stopped")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -195,6 +196,18 @@ def test_stock_tasks_and_default_encryption_can_be_read(lab: Lab) -> None:
     given = {"RegionId": REGION, "TaskAction": "ModifyDiskSpec", "TaskStatus": "Processing"}
     tasks = lab.call("DescribeTasks", {**given, "ResourceIds.1": lab.vm.system_disk_id})
     assert tasks["TotalCount"] == 1
+
+
+def test_image_options_are_shown_only_to_who_asks_for_them(lab: Lab) -> None:
+    lab.cloud.outside.set_instance(lab.vm.id, login_as_non_root=True)
+
+    def options(**more: str) -> Any:
+        found = lab.call("DescribeInstances", {"RegionId": REGION, **more})
+        return found["Instances"]["Instance"][0].get("ImageOptions")
+
+    assert options() is None
+    assert options(**{"AdditionalAttributes.1": "META_OPTIONS"}) is None
+    assert options(**{"AdditionalAttributes.1": "LOGIN_AS_NON_ROOT"}) == {"LoginAsNonRoot": True}
 
 
 @pytest.mark.parametrize(
