@@ -158,7 +158,10 @@ def _warnings(
     if subject.spec.power.start_after is StartAfter.NEVER and instance.power is Power.RUNNING:
         lines.append("startAfter: Never leaves the machine stopped at the end")
     if subject.spec.advanced is not None:
-        lines.append("advanced: deprecated or not public parameters are sent as given")
+        lines.append(
+            "advanced: deprecated or not public parameters are sent as given; whether ECS takes "
+            "their values no read shows, and if not, it refuses after the stop"
+        )
     return lines
 
 

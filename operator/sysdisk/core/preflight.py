@@ -97,8 +97,9 @@ def unseen(
     """Yield a plan's warnings of what ECS might refuse after the stop, and no read proves."""
     if inputs.encrypted:
         yield (
-            "encryption: whether KMS is activated, its key usable and open to ECS is not looked at "
-            "(another product, other permissions); if not, ECS refuses after the stop"
+            "encryption: whether KMS is activated and open to ECS, and its key there, enabled and "
+            "symmetric, is not looked at (another product, other permissions); if not, ECS refuses "
+            "after the stop"
         )
     if image is not None and image.product_code:
         yield (

@@ -52,8 +52,7 @@ _FORESEEN: Final = {
     Foresight.REFUSED: "a read-only preflight shows it: `Stalled`, with all reasons at once; "
     "taken up by itself when the cause is gone",
     Foresight.WAITED: "a read-only preflight shows it: the operator waits and then goes on",
-    Foresight.NOT_SENT: "it is about a parameter that is never sent, or only where `spec.advanced` "
-    "asks for it and the EcsAccount allows that",
+    Foresight.NOT_SENT: "it is about a parameter that is never sent",
     Foresight.WARNED: "no read of ECS proves it; `status.plan.warnings` says that it is possible",
     Foresight.UNSEEN: "no read shows it: it is told after the stop, and the machine given back",
 }
@@ -101,7 +100,8 @@ def _lines(found: Catalog) -> Iterator[str]:
 def _row(number: int, entry: Entry) -> str:
     how = FORESIGHT[number]
     partly = _PARTLY if how in _BY_READING and entry.detect.startswith(_PARTIAL) else ""
-    detect = entry.detect.removeprefix(_PARTIAL) if how in _BY_READING else ""
+    by_reading = (*_BY_READING, Foresight.WARNED)
+    detect = entry.detect.removeprefix(_PARTIAL) if how in by_reading else ""
     by = LOOKED_AT.get(number, detect)
     return (
         f"| `{entry.code}` | {entry.http} | {_class(entry.error_class)} | {how.value}{partly} "
