@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from tests.support.builders import REGION
+from tests.support.builders import REGION, vm
 
 from sysdisk.core.answers import ErrorClass, Failure
 from sysdisk.core.world import Slot, Supply
@@ -162,6 +162,12 @@ async def test_a_look_that_may_still_be_answered_is_not_given_up(
         await lookups.in_transfer("d-1")
     with pytest.raises(error):
         await lookups.supply(SLOT)
+
+
+def test_the_slot_is_that_of_the_machine() -> None:
+    fields = {"instance_type": TYPE, "charge_type": "PrePaid", "spot_strategy": "NoSpot"}
+    told = Slot.of(vm(zone_id=ZONE, io_optimized=False, **fields))
+    assert told == Slot(ZONE, TYPE, "PrePaid", "NoSpot", io_optimized=False)
 
 
 async def test_supply_is_asked_for_once_a_slot() -> None:
