@@ -549,3 +549,24 @@ def test_what_cannot_matter_is_not_asked_for() -> None:
         assert asked["DescribeKeyPairs"] == 1
 
     run(story)
+
+
+def test_a_machine_that_cannot_be_read_holds_up_no_other_and_goes_on_when_it_can() -> None:
+    async def story(world: World) -> None:
+        odd, good = world.vm(1), world.vm(2)
+        present = odd.image_id
+        world.cloud.outside.set_instance(odd.id, image_id="")
+        world.apply("odd", instanceId=odd.id, imageId=world.image())
+        world.apply("good", instanceId=good.id, imageId=world.image())
+        await world.until("the good one is replaced", lambda: world.is_ready("good"), LONG)
+
+        def said() -> bool:
+            return "the instance has no ImageId" in world.ready("odd").get("message", "")
+
+        await world.until("why is told", said, LONG)
+        assert world.replaced(1) == 0
+        world.cloud.outside.set_instance(odd.id, image_id=present)
+        await world.until("the other one too", lambda: world.is_ready("odd"), LONG)
+        assert (world.replaced(1), world.replaced(2)) == (1, 1)
+
+    run(story)
