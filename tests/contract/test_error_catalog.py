@@ -80,6 +80,9 @@ def test_operation_denied_means_three_things() -> None:
     [
         ("Throttling.Fancy", 403, ErrorClass.RETRY, False),
         ("Throttling.User", 429, ErrorClass.RETRY, True),
+        ("Rejected.Throttling", 400, ErrorClass.RETRY, True),
+        ("Rejected.Throttling", 403, ErrorClass.RETRY, True),
+        ("Rejected.Throttling.Fancy", 400, ErrorClass.RETRY, False),
         ("NeverSeen", 500, ErrorClass.RETRY, False),
         ("NeverSeen", 404, ErrorClass.USER, False),
         ("IncorrectInstanceStatus", 400, ErrorClass.WAIT, True),
@@ -96,10 +99,32 @@ def test_codes_outside_the_table_follow_the_rules(
     assert (entry.error_class, entry.known) == (means, known)
 
 
-def test_internal_error_with_400_is_retried_only_with_the_words_of_the_table() -> None:
-    words = "code: 400, The requested services is not available now. Please try again later. id: x"
-    assert classify("InternalError", 400, words).error_class is ErrorClass.RETRY
-    assert classify("InternalError", 400, "no").error_class is ErrorClass.USER
+@pytest.mark.parametrize(
+    "words",
+    [
+        "code: 400, The requested services is not available now. Please try again later. id: x",
+        "The requested service is not available now. Please try again later.",
+        "The request processing has failed due to some unknown error.",
+        "",
+    ],
+)
+@pytest.mark.parametrize("http", [400, 403, 500, 503])
+def test_an_internal_error_is_retried_however_it_is_worded(http: int, words: str) -> None:
+    assert classify("InternalError", http, words).error_class is ErrorClass.RETRY
+
+
+@pytest.mark.parametrize("row", [8, 31, 34, 35, 3, 71, 72])
+def test_a_code_of_several_meanings_keeps_its_class_in_other_words_but_no_advice(row: int) -> None:
+    entry = catalog().rows[row]
+    assert entry.code in catalog().ambiguous
+    found = classify(entry.code, entry.http, "In other words.")
+    assert (found.error_class, found.row, found.known) == (entry.error_class, None, False)
+    assert found.advice != entry.advice
+
+
+@pytest.mark.parametrize("code", ["Throttling", "Rejected.Throttling", "Throttling.User"])
+def test_every_code_of_a_rate_limit_is_known_for_one(code: str) -> None:
+    assert classify(code, 400, "whatever").throttled
 
 
 def _message(code: str, http: int) -> str:

@@ -2,35 +2,56 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
 from sysdisk.core.world import Disk, Image, Instance, Lock
 from sysdisk.ecs import parse
-from sysdisk.ecs.errors import NoAnswer
+from sysdisk.ecs.errors import EcsError, NoAnswer
 
+V = TypeVar("V")
 VM = {
     "InstanceId": "i-1",
     "Status": "Running",
     "ImageId": "m-1",
     "OperationLocks": {"LockReason": []},
 }
-DISK = {"DiskId": "d-1", "Type": "system", "Status": "In_use", "Size": 40}
+DISK = {
+    "DiskId": "d-1",
+    "Type": "system",
+    "Status": "In_use",
+    "Size": 40,
+    "OperationLocks": {"OperationLock": []},
+}
 IMAGE = {"ImageId": "m-1", "Status": "Available", "Size": 20}
 
 
-def instances(*raw: object) -> object:
+def instances(*raw: object) -> parse.Records[Instance]:
     return parse.instances({"Instances": {"Instance": list(raw)}})
 
 
+def disks(*raw: object) -> parse.Records[Disk]:
+    return parse.disks({"Disks": {"Disk": list(raw)}})
+
+
+def one(records: parse.Records[V]) -> V:
+    """Return the one record that was read. Raises the error of one that could not be."""
+    found: list[V | EcsError | None] = [*records.found.values(), records.nameless]
+    (record,) = (record for record in found if record is not None)
+    if isinstance(record, EcsError):
+        raise record
+    return record
+
+
 def one_vm(**more: object) -> Instance:
-    return parse.instances({"Instances": {"Instance": [{**VM, **more}]}})[0]
+    return one(instances({**VM, **more}))
 
 
 def one_disk(**more: object) -> Disk:
-    return parse.disks({"Disks": {"Disk": [{**DISK, **more}]}})[0]
+    return one(disks({**DISK, **more}))
 
 
 def one_image(**more: object) -> Image:
@@ -43,14 +64,14 @@ def test_an_instance_without_what_is_needed_is_unreadable(missing: str, value: A
     if missing == "OperationLocks" and value == "":
         value = []
     with pytest.raises(NoAnswer) as told:
-        instances({**VM, missing: value})
+        one(instances({**VM, missing: value}))
     assert told.value.failure.code == "Unreadable"
 
 
-@pytest.mark.parametrize("missing", ["DiskId", "Type", "Status", "Size"])
+@pytest.mark.parametrize("missing", ["DiskId", "Type", "Status", "Size", "OperationLocks"])
 def test_a_disk_without_what_is_needed_is_unreadable(missing: str) -> None:
     with pytest.raises(NoAnswer):
-        parse.disks({"Disks": {"Disk": [{k: v for k, v in DISK.items() if k != missing}]}})
+        one(disks({k: v for k, v in DISK.items() if k != missing}))
 
 
 @pytest.mark.parametrize("missing", ["ImageId", "Status", "Size"])
@@ -59,26 +80,78 @@ def test_an_image_without_what_is_needed_is_unreadable(missing: str) -> None:
         parse.images({"Images": {"Image": [{k: v for k, v in IMAGE.items() if k != missing}]}})
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        {},
-        {"Instances": None},
-        {"Instances": []},
-        {"Instances": {"Instance": {}}},
-        {"Instances": {"Instance": ["i-1"]}},
-        {"Instances": {"Other": []}},
-        {"Code": "x"},
-    ],
+LISTS: tuple[tuple[str, str, Callable[[Any], object]], ...] = (
+    ("Instances", "Instance", parse.instances),
+    ("Disks", "Disk", parse.disks),
+    ("Disks", "Disk", parse.owners),
+    ("Images", "Image", parse.images),
+    ("Snapshots", "Snapshot", parse.snapshots),
+    ("Snapshots", "Snapshot", parse.snapshot_sources),
+    ("InstanceTypes", "InstanceType", parse.instance_types),
+    ("KeyPairs", "KeyPair", parse.key_pair_names),
+    ("TaskSet", "Task", parse.task_resources),
+    ("Regions", "Region", parse.region_ids),
 )
-def test_a_list_that_is_none_is_unreadable_and_not_empty(body: Any) -> None:
-    with pytest.raises(NoAnswer):
-        parse.instances(body)
+
+
+@pytest.mark.parametrize(("outer", "inner", "read"), LISTS)
+def test_a_list_that_is_none_is_unreadable_and_not_empty(
+    outer: str, inner: str, read: Callable[[Any], object]
+) -> None:
+    parts: tuple[object, ...] = (
+        None,
+        [],
+        "",
+        {},
+        {inner: None},
+        {inner: {}},
+        {inner: ""},
+        {"Other": []},
+    )
+    for body in ({}, {"Code": "x"}, *({outer: part} for part in parts)):
+        with pytest.raises(NoAnswer):
+            read(body)
 
 
 def test_an_empty_list_is_empty() -> None:
-    assert parse.instances({"Instances": {"Instance": []}}) == ()
-    assert parse.disks({"Disks": {"Disk": []}}) == ()
+    assert (instances().found, instances().nameless) == ({}, None)
+    assert (disks().found, disks().nameless) == ({}, None)
+
+
+def test_an_odd_record_has_its_error_and_spoils_no_other() -> None:
+    odd = {**VM, "InstanceId": "i-2", "ImageId": ""}
+    records = instances(VM, odd, {**VM, "InstanceId": "i-3", "OperationLocks": None})
+    assert isinstance(records.found["i-1"], Instance)
+    assert isinstance(records.found["i-2"], NoAnswer)
+    assert isinstance(records.found["i-3"], NoAnswer)
+    assert parse.by_id([records], ["i-1", "i-4"]) == records.found
+
+
+@pytest.mark.parametrize("raw", [None, "i-2", {}, {**VM, "InstanceId": 7}])
+def test_of_a_record_without_an_id_nobody_knows_that_it_is_not_his(raw: Any) -> None:
+    found = parse.by_id([instances(VM), instances(raw)], ["i-1", "i-2"])
+    assert isinstance(found["i-1"], Instance)
+    assert isinstance(found["i-2"], NoAnswer)
+
+
+def test_a_disk_tells_whose_it_is_even_if_nothing_else_of_it_can_be_read() -> None:
+    raw = [{**DISK, "InstanceId": "i-1"}, {"InstanceId": "i-1"}, DISK, {**DISK, "InstanceId": 7}, 5]
+    seen = parse.owners({"Disks": {"Disk": raw}})
+    assert [(owner, isinstance(disk, Disk)) for owner, disk in seen] == [
+        ("i-1", True),
+        ("i-1", False),
+        ("", True),
+        ("", False),
+        ("", False),
+    ]
+
+
+def test_an_image_that_fits_no_type_at_all_is_one_that_nothing_is_told_about() -> None:
+    assert parse.instance_types({"InstanceTypes": {"InstanceType": []}}) is None
+    raw = [{"InstanceTypeId": "ecs.g7.large"}]
+    assert parse.instance_types({"InstanceTypes": {"InstanceType": raw}}) == frozenset(
+        ["ecs.g7.large"]
+    )
 
 
 def test_locks_are_read_in_both_shapes() -> None:
@@ -93,6 +166,23 @@ def test_locks_of_the_wrong_shape_are_unreadable_and_not_absent() -> None:
         one_vm(OperationLocks={"OperationLock": [{"LockReason": "security"}]})
     with pytest.raises(NoAnswer):
         one_disk(OperationLocks={"LockReason": [{"LockReason": "security"}]})
+
+
+@pytest.mark.parametrize("locks", [None, [], " ", {}, {"LockReason": None}, {"LockReason": "no"}])
+def test_only_an_empty_list_says_that_there_is_no_lock(locks: Any) -> None:
+    with pytest.raises(NoAnswer):
+        one_vm(OperationLocks=locks)
+    renamed = {"OperationLock": locks["LockReason"]} if locks and "LockReason" in locks else locks
+    with pytest.raises(NoAnswer):
+        one_disk(OperationLocks=renamed)
+
+
+def test_tags_and_mappings_that_are_no_list_are_unreadable_and_not_absent() -> None:
+    with pytest.raises(NoAnswer):
+        one_vm(Tags={"Tag": None})
+    with pytest.raises(NoAnswer):
+        one_image(DiskDeviceMappings={"DiskDeviceMapping": None})
+    assert not one_image().has_data_snapshots
 
 
 def test_times_are_aware_and_never_is_none() -> None:
@@ -122,6 +212,8 @@ def test_addresses_and_tags_are_gathered() -> None:
     )
     assert vm.tags == (("a", ""), ("b", "2"))
     assert vm.addresses == ("10.0.0.1", "1.2.3.4", "5.6.7.8")
+    odd = one_vm(VpcAttributes={"PrivateIpAddress": {"IpAddress": 5}}, PublicIpAddress={})
+    assert odd.addresses == ()
 
 
 def test_an_image_with_data_snapshots_or_encryption_says_so() -> None:

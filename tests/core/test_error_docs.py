@@ -1,9 +1,14 @@
 """The page of errors is current, and the table of what is foreseen is complete and honest."""
 
+import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 import pytest
 
+from sysdisk.core.world import Slot
+from sysdisk.ecs import calls
 from sysdisk.ecs.catalog import catalog
 from sysdisk.ecs.error_docs import main, page
 from sysdisk.ecs.foresight import FORESIGHT, LOOKED_AT, Foresight
@@ -42,6 +47,46 @@ def test_every_row_says_whether_it_is_foreseen_and_the_catalogue_agrees() -> Non
     assert shown & unseen == set(), "the catalogue says that reading shows these"
     by_reading = {Foresight.REFUSED, Foresight.WAITED, Foresight.APPLY, Foresight.NOT_SENT}
     assert {n for n, how in FORESIGHT.items() if how in by_reading} <= shown
+
+
+A_CALL = re.compile(r"(Describe\w+)(?:\(([^)]*)\))?")
+SLOT = Slot("r-h", "ecs.g7.large", "PostPaid", "NoSpot")
+MADE: Final[Mapping[str, tuple[calls.Wire, ...]]] = {
+    "DescribeAvailableResource": (calls.describe_supply("r", SLOT),),
+    "DescribeDiskEncryptionByDefaultStatus": (calls.describe_default_encryption("r"),),
+    "DescribeDisks": (calls.describe_disks("r", ["d"]), calls.describe_disks_of("r", "i")),
+    "DescribeImages": (
+        calls.describe_image("r", "m"),
+        calls.describe_image("r", "m", owner="marketplace"),
+        calls.describe_image("r", "m", owner="others", public=True),
+    ),
+    "DescribeImageSupportInstanceTypes": (calls.describe_image_support("r", "m"),),
+    "DescribeInstances": (calls.describe_instances("r", ["i"]),),
+    "DescribeInstanceTypes": (calls.describe_instance_type("t"),),
+    "DescribeKeyPairs": (calls.describe_key_pairs("r", "k"),),
+    "DescribeRegions": (calls.describe_regions(),),
+    "DescribeSnapshots": (calls.describe_running_snapshots("r"),),
+    "DescribeTasks": (calls.describe_running_tasks("r"),),
+}
+"""What a preflight asks ECS."""
+
+
+def test_the_page_names_only_calls_that_are_made_in_this_way() -> None:
+    rows = [line.split(" | ") for line in PAGE.read_text().splitlines() if line.count(" | ") == 5]
+    named = [call for row in rows for call in A_CALL.findall(row[4])]
+    assert {action for action, _ in named} == set(MADE)
+    for action, params in named:
+        wanted = dict(part.partition("=")[::2] for part in params.split(", ") if part)
+        assert any(_asks(sent, wanted) for sent in MADE[action]), f"{action}({params}) is not made"
+
+
+def _asks(sent: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
+    """Whether a request has these parameters; a value in brackets stands for any."""
+    given = {name.removesuffix(".1"): value for name, value in sent.items()}
+    return all(
+        name in given and (not value or value.startswith("[") or given[name] == value)
+        for name, value in wanted.items()
+    )
 
 
 def test_what_passes_by_itself_is_waited_for_and_nothing_else() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -17,7 +18,7 @@ from sysdisk.core.passwords import password_faults
 from sysdisk.core.preflight import Fault, faults, needed_looks, summary, unseen
 from sysdisk.core.sizes import size_range
 from sysdisk.core.wanted import frozen_inputs
-from sysdisk.core.world import Lock, Observed, SecretLook, SecretState, Supply
+from sysdisk.core.world import Disk, Lock, Observed, SecretLook, SecretState, Slot, Supply
 from sysdisk.ecs.catalog import catalog
 
 OURS = {
@@ -63,8 +64,15 @@ def with_disk(**fields: Any) -> Observed:
 
 
 def with_source(**fields: Any) -> Observed:
-    spare = replace(SPARE, **fields)
-    return seen(source_disk=spare, source_disk_seen=True, account=ALLOWED, zone_id="z-1")
+    """Return a world with `SPARE`; `fields` of that disk, else of the world as in `seen`."""
+    of_disk = {k: v for k, v in fields.items() if k in Disk.__dataclass_fields__}
+    given = {k: v for k, v in fields.items() if k not in of_disk}
+    spare = replace(SPARE, **of_disk)
+    return seen(source_disk=spare, source_disk_seen=True, account=ALLOWED, zone_id="z-1", **given)
+
+
+def supply(offered: Iterable[str], gone: Iterable[str] = ()) -> Supply:
+    return Supply(Slot("z", "t"), frozenset(offered), frozenset(gone))
 
 
 def test_where_nothing_is_wrong_nothing_is_found() -> None:
@@ -95,13 +103,8 @@ ONE_WRONG_THING: list[tuple[str, Observed, dict[str, Any]]] = [
     ("InvalidSystemDiskStatus.IsTransfering", seen(in_transfer=True), {}),
     ("InvalidDiskCategory.ValueNotSupported", with_disk(category="local_ssd_pro"), {}),
     (
-        "InvalidDiskCategory.ValueNotSupported",
-        seen(supply=Supply("z", "t", frozenset({"cloud_auto"}))),
-        {},
-    ),
-    (
         "OperationDenied.DiskNoStock",
-        seen(supply=Supply("z", "t", frozenset({"cloud_essd"}), frozenset({"cloud_essd"}))),
+        seen(supply=supply({"cloud_essd", "cloud_auto"}, {"cloud_essd"})),
         {},
     ),
     ("InvalidImageId.NotFound", with_image(found=False, size=0, status=""), {}),
@@ -187,6 +190,7 @@ BY_DISK_WRONG: list[tuple[str, Observed, dict[str, Any]]] = [
     ("InvalidArchitecture.Malformed", with_source(), {"architecture": "mips"}),
     ("MissingParameter.Platform", with_source(), {"platform": None}),
 ]
+WINDOWS = {**BY_DISK, "platform": "Windows Server 2022"}
 
 
 @pytest.mark.parametrize(("code", "world", "advanced"), BY_DISK_WRONG)
@@ -196,6 +200,33 @@ def test_a_disk_in_the_place_of_an_image_is_looked_at_too(
     given = {k: v for k, v in {**BY_DISK, **advanced}.items() if v is not None}
     (fault,) = found(world, subject(imageId=None, advanced=given))
     assert fault.code == code
+
+
+SLASH = SecretLook(SecretState.OK, leading_slash=True)
+
+
+@pytest.mark.parametrize(
+    ("code", "world", "advanced", "login"),
+    [
+        ("DependencyViolation.WindowsInstance", with_source(), WINDOWS, PAIR),
+        ("DependencyViolation.IoOptimize", with_source(io_optimized=False), BY_DISK, PAIR),
+        ("InvalidPassword.Malformed", with_source(secret=SLASH), WINDOWS, REF),
+        (None, with_source(secret=SLASH), BY_DISK, REF),
+        (None, with_source(key_pair_name="ops"), WINDOWS, None),
+        (None, with_source(host_name="a.long.linux.name"), WINDOWS, None),
+    ],
+)
+def test_the_system_on_that_disk_is_what_the_platform_says(
+    code: str | None, world: Observed, advanced: dict[str, Any], login: dict[str, Any] | None
+) -> None:
+    asked = subject(imageId=None, advanced=advanced, login=login)
+    assert [fault.code for fault in found(world, asked)] == ([code] if code else [])
+
+
+@pytest.mark.parametrize(("platform", "kept"), [("windows", None), ("Ubuntu", "ops")])
+def test_a_key_pair_is_not_kept_for_a_windows_on_a_disk(platform: str, kept: str | None) -> None:
+    asked = subject(imageId=None, advanced={**BY_DISK, "platform": platform})
+    assert inputs_of(asked, with_source(key_pair_name="ops")).key_pair_name == kept
 
 
 def test_an_image_and_a_disk_at_once_contradict_each_other() -> None:
@@ -231,9 +262,23 @@ def test_an_instance_that_is_yet_to_expire_is_left_alone_about_it() -> None:
     assert found(seen(expired_time=NOW + timedelta(minutes=1))) == ()
 
 
-@pytest.mark.parametrize("supply", [Supply("z", "t"), None])
-def test_a_zone_that_tells_nothing_forbids_nothing(supply: Supply | None) -> None:
-    assert found(seen(supply=supply)) == ()
+ESSD, AUTO = "cloud_essd", "cloud_auto"
+DOUBTFUL = (supply({AUTO}), supply({ESSD}, {ESSD}), supply({ESSD, AUTO}, {ESSD, AUTO}))
+CLEAR = (None, supply(()), supply({ESSD}), supply({ESSD, AUTO}, {AUTO}))
+
+
+@pytest.mark.parametrize("told", [*CLEAR, *DOUBTFUL])
+def test_what_a_zone_does_not_offer_forbids_nothing(told: Supply | None) -> None:
+    assert found(seen(supply=told)) == ()
+
+
+@pytest.mark.parametrize(
+    ("told", "warned"), [*((s, 0) for s in CLEAR), *((s, 1) for s in DOUBTFUL)]
+)
+def test_what_a_zone_does_not_offer_is_warned_of(told: Supply | None, warned: int) -> None:
+    plan = decide(subject(approval="Manual"), seen(supply=told), NOW).status.plan
+    assert plan is not None
+    assert sum("ECS offers no disk of category cloud_essd" in w for w in plan.warnings) == warned
 
 
 @pytest.mark.parametrize(
@@ -428,14 +473,14 @@ def test_what_no_read_shows_is_warned_of_where_it_can_happen(
     assert world.instance is not None
     assert world.instance.instance_id == VM
     inputs, shown = inputs_of(asked, world), world.image(NEW_IMAGE)
-    told = list(unseen(inputs, shown, world.instance, disk()))
+    told = list(unseen(inputs, shown, world.instance, disk(), world.supply))
     assert len(told) == len(words)
     assert all(word in line for word, line in zip(words, told, strict=True))
 
 
 def test_a_disk_in_the_place_of_an_image_has_no_market_to_be_withdrawn_from() -> None:
     asked = subject(imageId=None, advanced=BY_DISK)
-    assert list(unseen(inputs_of(asked, seen()), None, vm(), disk())) == []
+    assert list(unseen(inputs_of(asked, seen()), None, vm(), disk(), None)) == []
 
 
 # -- sizes and passwords --------------------------------------------------------------------------

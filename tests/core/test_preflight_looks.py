@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from tests.support.builders import REGION
+from tests.support.builders import REGION, vm
 
 from sysdisk.core.answers import ErrorClass, Failure
-from sysdisk.core.world import Supply
+from sysdisk.core.world import Slot, Supply
 from sysdisk.ecs import parse
 from sysdisk.ecs.clock import Clock
 from sysdisk.ecs.errors import NoAnswer, Refusal, Throttled
 from sysdisk.ecs.lookups import PAGES_AT_MOST, Lookups
 
 ZONE, TYPE = f"{REGION}-h", "ecs.g7.large"
+SLOT = Slot(ZONE, TYPE)
 FORBIDDEN = Refusal(Failure("Forbidden.RAM", "no", ErrorClass.USER, http_status=403))
 
 
@@ -70,7 +72,7 @@ def offered(*resources: Mapping[str, str], zone: str = ZONE, kind: str = "System
 def test_stock_is_what_the_category_of_the_status_says(
     stock: dict[str, str], sold_out: bool
 ) -> None:
-    found = parse.supply(ZONE, TYPE, offered({"Value": "cloud_essd", **stock}))
+    found = parse.supply(SLOT, offered({"Value": "cloud_essd", **stock}))
     assert found.categories == {"cloud_essd"}
     assert found.sold_out == ({"cloud_essd"} if sold_out else frozenset())
 
@@ -86,7 +88,7 @@ def test_stock_is_what_the_category_of_the_status_says(
     ],
 )
 def test_a_zone_that_offers_nothing_that_we_asked_for_is_not_known(body: dict[str, Any]) -> None:
-    assert parse.supply(ZONE, TYPE, body) == Supply(ZONE, TYPE)
+    assert parse.supply(SLOT, body) == Supply(SLOT)
 
 
 @pytest.mark.parametrize(
@@ -94,7 +96,7 @@ def test_a_zone_that_offers_nothing_that_we_asked_for_is_not_known(body: dict[st
 )
 def test_a_broken_answer_about_supply_is_not_believed(body: dict[str, Any]) -> None:
     with pytest.raises(NoAnswer):
-        parse.supply(ZONE, TYPE, body)
+        parse.supply(SLOT, body)
 
 
 def test_the_architecture_is_that_of_the_type_that_was_asked_for() -> None:
@@ -146,7 +148,7 @@ async def test_a_refused_look_forbids_nothing() -> None:
     )
     lookups = ecs.lookups()
     assert not await lookups.in_transfer("d-1")
-    assert await lookups.supply(ZONE, TYPE) == Supply(ZONE, TYPE)
+    assert await lookups.supply(SLOT) == Supply(SLOT)
     assert await lookups.cpu_architecture(TYPE) == ""
 
 
@@ -159,26 +161,32 @@ async def test_a_look_that_may_still_be_answered_is_not_given_up(
     with pytest.raises(error):
         await lookups.in_transfer("d-1")
     with pytest.raises(error):
-        await lookups.supply(ZONE, TYPE)
+        await lookups.supply(SLOT)
 
 
-async def test_supply_is_asked_for_once_a_zone_and_type() -> None:
+def test_the_slot_is_that_of_the_machine() -> None:
+    fields = {"instance_type": TYPE, "charge_type": "PrePaid", "spot_strategy": "NoSpot"}
+    told = Slot.of(vm(zone_id=ZONE, io_optimized=False, **fields))
+    assert told == Slot(ZONE, TYPE, "PrePaid", "NoSpot", io_optimized=False)
+
+
+async def test_supply_is_asked_for_once_a_slot() -> None:
     ecs = Ecs(DescribeAvailableResource=offered({"Value": "cloud_essd"}))
     lookups = ecs.lookups()
-    await asyncio.gather(*(lookups.supply(ZONE, TYPE) for _ in range(20)))
-    await lookups.supply(ZONE, "ecs.c7.large")
-    asked = [(params["ZoneId"], params["InstanceType"]) for _, params in ecs.asked]
-    assert asked == [(ZONE, TYPE), (ZONE, "ecs.c7.large")]
-
-
-async def test_regions_and_architectures_are_kept() -> None:
-    types = {
-        "InstanceTypes": {"InstanceType": [{"InstanceTypeId": TYPE, "CpuArchitecture": "X86"}]}
-    }
-    ecs = Ecs(DescribeRegions={"Regions": {"Region": []}}, DescribeInstanceTypes=types)
-    lookups = ecs.lookups()
-    for _ in range(3):
-        assert await lookups.regions() == frozenset()
-        assert await lookups.cpu_architecture(TYPE) == "X86"
-    assert len(ecs.asked) == 2
-    await lookups.close()
+    slots = [
+        SLOT,
+        replace(SLOT, instance_type="ecs.c7.large"),
+        replace(SLOT, charge_type="PrePaid"),
+        replace(SLOT, spot_strategy="SpotAsPriceGo"),
+        replace(SLOT, io_optimized=False),
+    ]
+    for slot in slots:
+        await asyncio.gather(*(lookups.supply(slot) for _ in range(20)))
+    names = ("InstanceType", "InstanceChargeType", "SpotStrategy", "IoOptimized")
+    assert [tuple(params.get(name) for name in names) for _, params in ecs.asked] == [
+        (TYPE, None, None, "optimized"),
+        ("ecs.c7.large", None, None, "optimized"),
+        (TYPE, "PrePaid", None, "optimized"),
+        (TYPE, None, "SpotAsPriceGo", "optimized"),
+        (TYPE, None, None, "none"),
+    ]

@@ -48,6 +48,7 @@ from sysdisk.core.world import (
     Observed,
     SecretLook,
     SecretState,
+    Slot,
     Snapshot,
     Supply,
 )
@@ -362,7 +363,7 @@ class Book:
             snapshot_running=seen.snapping,
             backup=Snapshot("s", seen.backup),
             in_transfer=False,
-            supply=Supply("", "t"),
+            supply=Supply(Slot("", "t")),
             cpu_architecture="X86",
             claims=claims,
         )

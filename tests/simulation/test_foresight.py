@@ -91,6 +91,12 @@ def password(value: str) -> Arrange:
     return arrange
 
 
+def algorithm(world: World) -> Spec:
+    """Ask for a way to encrypt, in an account that allows it."""
+    world.edit_account({"spec": {"allowAdvanced": True}})
+    return {"encryption": {"enabled": True}, "advanced": {"encryptAlgorithm": "SM4"}}
+
+
 def snapshot(world: World) -> None:
     Fleet(world.cloud).snapshot(world.vm().system_disk_id, done=False)
 
@@ -143,12 +149,13 @@ REFUSED: Final = (
     Case((6,), password("simple"), SECRET),
     Case((6,), password("with space 1A"), SECRET),
     Case((6,), both(WINDOWS, password("/Abc12345")), SECRET),
+    Case((6,), both(source(platform="Windows Server 2022"), password("/Abc12345")), SECRET),
     Case((8,), image(data_disks=(20,))),
-    Case((9,), unsupported),
     Case((9,), disk(category="ephemeral_ssd")),
     Case((10,), wants(login={"keyPairName": "nobody"})),
     Case((10,), instance(key_pair="deleted-since")),
     Case((11,), both(instance(io_optimized=False), KEY_PAIR)),
+    Case((11,), both(source(), instance(io_optimized=False), KEY_PAIR)),
     Case((16,), nowhere),
     Case((17,), source(status="Attaching")),
     Case((18,), source(category="cloud")),
@@ -164,6 +171,7 @@ REFUSED: Final = (
     Case((43,), lock("financial"), LOCKED),
     Case((46,), image(io_optimized=False)),
     Case((51,), both(WINDOWS, KEY_PAIR)),
+    Case((51,), both(source(platform="Windows Server 2022"), KEY_PAIR)),
     Case((53,), source(zone="cn-hangzhou-h")),
     Case((55,), both(WINDOWS, instance(host_name="a.long.linux.name"))),
     Case((56,), instance(hibernation=True)),
@@ -253,6 +261,19 @@ def test_what_passes_is_waited_for_before_the_stop(case: Case) -> None:
     run(story)
 
 
+def test_a_key_pair_is_not_taken_to_a_windows_on_a_disk() -> None:
+    async def story(world: World) -> None:
+        world.cloud.outside.set_instance(world.vm().id, key_pair="shop-admins")
+        more = source(platform="Windows Server 2022")(world) or {}
+        world.apply(instanceId=world.vm().id, advanced=more["advanced"])
+        await world.until("it is replaced", world.is_ready, LONG)
+        (done,) = world.cloud.effects_of("disk_replaced", world.vm().id)
+        assert "KeyPairName" not in done.details["params"]
+        assert world.ecs_writes() == ["StopInstance", "ReplaceSystemDisk", "StartInstance"]
+
+    run(story)
+
+
 AT_APPLY: Final[Mapping[int, tuple[Spec, str]]] = {
     7: (
         {"login": {"passwordSecretRef": {"name": "a", "key": "b"}, "passwordInherit": True}},
@@ -281,23 +302,19 @@ def test_what_the_manifest_itself_shows_is_refused_at_apply(row: int) -> None:
     run(story)
 
 
-NOT_SENT: Final[Mapping[int, str]] = {
-    15: "Platform",
-    32: "SystemDisk.DiskName",
-    58: "EncryptAlgorithm",
-    60: "EncryptAlgorithm",
-}
+NOT_SENT: Final[Mapping[int, str]] = {32: "SystemDisk.DiskName"}
+NOT_ASKED_FOR: Final = (*NOT_SENT.values(), "Platform", "Architecture", "DiskId")
 
 
-@pytest.mark.parametrize("row", NOT_SENT)
-def test_a_parameter_that_nobody_asked_for_is_not_sent(row: int) -> None:
+@pytest.mark.parametrize("name", [*NOT_ASKED_FOR, "EncryptAlgorithm"])
+def test_a_parameter_that_nobody_asked_for_is_not_sent(name: str) -> None:
     async def story(world: World) -> None:
         world.apply(instanceId=world.vm().id, imageId=world.image(), size=60)
         await world.until("it is replaced", world.is_ready, LONG)
         (done,) = world.cloud.effects_of("disk_replaced", world.vm().id)
         sent = set(done.details["params"])
         assert {"ImageId", "SystemDisk.Size", "ClientToken"} <= sent
-        assert NOT_SENT[row] not in sent
+        assert name not in sent
 
     run(story)
 
@@ -315,9 +332,12 @@ def test_what_is_not_public_needs_the_account_to_allow_it() -> None:
 
 
 WARNED: Final[Mapping[int, tuple[Arrange, str]]] = {
+    9: (unsupported, "ECS offers no disk of category cloud_essd"),
     42: (image(**MARKET), "marketplace image"),
     72: (WINDOWS, "some regions refuse the change"),
     79: (both(instance(charge_type="PrePaid"), wants(size=60)), "paid at once"),
+    15: (source(platform="Beos"), "whether ECS takes their values no read shows"),
+    **dict.fromkeys((58, 60), (algorithm, "whether ECS takes their values no read shows")),
     **dict.fromkeys((63, 64, 65, 66, 67, 75, 76), (SEALED, "whether KMS is activated")),
 }
 
@@ -327,12 +347,65 @@ def test_what_no_read_shows_is_said_in_the_plan(row: int) -> None:
     async def story(world: World) -> None:
         arrange, words = WARNED[row]
         more = arrange(world) or {}
-        given = {"instanceId": world.vm().id, "imageId": world.image(), "suspend": True, **more}
-        world.apply(**given)
-        await world.until(
-            "it is planned", lambda: world.ready().get("reason") == Reason.SUSPENDED, LONG
-        )
+        given = {"instanceId": world.vm().id, "imageId": world.image(), "approval": "Manual"}
+        world.apply(**{k: v for k, v in {**given, **more}.items() if v is not None})
+        waits = Reason.AWAITING_APPROVAL
+        await world.until("it is planned", lambda: world.ready().get("reason") == waits, LONG)
         assert any(words in line for line in world.status()["plan"]["warnings"])
+
+    run(story)
+
+
+def withdrawn(world: World) -> None:
+    """Let the type read as sold out in the zone, with every disk."""
+    gone = ((world.vm().zone, world.vm().type),)
+    world.cloud.outside.set_region(world.vm().region, sold_out=gone)
+
+
+def only_for(category: str, word: str, **fields: Any) -> Arrange:
+    """Let the machine be of a kind, and disks of its category be offered to all but `word`."""
+
+    def arrange(world: World) -> None:
+        world.cloud.outside.set_instance(world.vm().id, **fields)
+        pair = ((word, category),)
+        world.cloud.outside.set_region(world.vm().region, unsupported=pair)
+
+    return arrange
+
+
+@pytest.mark.parametrize(
+    "arrange",
+    [
+        only_for("cloud_essd", "PostPaid", charge_type="PrePaid"),
+        only_for("cloud_essd", "NoSpot", spot_strategy="SpotAsPriceGo"),
+        only_for("cloud_essd", "optimized", io_optimized=False, key_pair=""),
+        both(disk(category="cloud"), wants(size=100)),
+    ],
+    ids=["subscription", "spot", "not-io-optimized", "basic-disk"],
+)
+def test_supply_is_asked_for_the_kind_of_the_machine(arrange: Arrange) -> None:
+    async def story(world: World) -> None:
+        more = arrange(world) or {}
+        given = {"instanceId": world.vm().id, "imageId": world.image(), "approval": "Manual"}
+        world.apply(**given, **more)
+        waits = Reason.AWAITING_APPROVAL
+        await world.until("it is planned", lambda: world.ready().get("reason") == waits, LONG)
+        assert not any("ECS offers no" in line for line in world.status()["plan"]["warnings"])
+
+    run(story)
+
+
+def test_a_machine_whose_type_reads_as_sold_out_altogether_is_replaced_with_a_warning() -> None:
+    async def story(world: World) -> None:
+        world.cloud.outside.stop(world.vm().id)
+        withdrawn(world)
+        world.apply(instanceId=world.vm().id, imageId=world.image(), approval="Manual")
+        waits = Reason.AWAITING_APPROVAL
+        await world.until("it is planned", lambda: world.ready().get("reason") == waits, LONG)
+        assert any("ECS offers no" in line for line in world.status()["plan"]["warnings"])
+        world.edit({"spec": {"approval": "Automatic"}})
+        await world.until("it is replaced", world.is_ready, LONG)
+        assert world.replaced() == 1
 
     run(story)
 
@@ -474,5 +547,26 @@ def test_what_cannot_matter_is_not_asked_for() -> None:
         assert asked["DescribeAvailableResource"] == 1
         assert asked["DescribeTasks"] == 1
         assert asked["DescribeKeyPairs"] == 1
+
+    run(story)
+
+
+def test_a_machine_that_cannot_be_read_holds_up_no_other_and_goes_on_when_it_can() -> None:
+    async def story(world: World) -> None:
+        odd, good = world.vm(1), world.vm(2)
+        present = odd.image_id
+        world.cloud.outside.set_instance(odd.id, image_id="")
+        world.apply("odd", instanceId=odd.id, imageId=world.image())
+        world.apply("good", instanceId=good.id, imageId=world.image())
+        await world.until("the good one is replaced", lambda: world.is_ready("good"), LONG)
+
+        def said() -> bool:
+            return "the instance has no ImageId" in world.ready("odd").get("message", "")
+
+        await world.until("why is told", said, LONG)
+        assert world.replaced(1) == 0
+        world.cloud.outside.set_instance(odd.id, image_id=present)
+        await world.until("the other one too", lambda: world.is_ready("odd"), LONG)
+        assert (world.replaced(1), world.replaced(2)) == (1, 1)
 
     run(story)

@@ -31,6 +31,7 @@ from sysdisk.core.world import (
     Observed,
     SecretLook,
     SecretState,
+    Slot,
     Supply,
 )
 
@@ -122,7 +123,7 @@ def seen(power: str = "Running", **fields: Any) -> Observed:
         "default_encryption": False,
         "snapshot_running": False,
         "in_transfer": False,
-        "supply": Supply("", "t"),
+        "supply": Supply(Slot("", "t")),
         "cpu_architecture": "X86",
     }
     return Observed(**{**complete, **given})

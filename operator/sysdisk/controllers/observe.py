@@ -12,7 +12,15 @@ from sysdisk.controllers.logins import Login, read_login
 from sysdisk.controllers.recorder import Unreadable, read_subject, stand_in
 from sysdisk.controllers.store import Store
 from sysdisk.core.model import DiskLook, Key, Look, Subject
-from sysdisk.core.world import AccountLook, Claim, Instance, Observed, SecretLook, SecretState
+from sysdisk.core.world import (
+    AccountLook,
+    Claim,
+    Instance,
+    Observed,
+    SecretLook,
+    SecretState,
+    Slot,
+)
 from sysdisk.ecs.account import RegionClient
 from sysdisk.ecs.batches import together
 from sysdisk.ecs.errors import EcsError, NotYet
@@ -137,8 +145,7 @@ class Eyes:
             moving = lookups.in_transfer(disk.disk_id, after=after) if disk else None
             yield _told("in_transfer", moving or _nothing(False))
         if look.supply and instance is not None:
-            offered = lookups.supply(instance.zone_id, instance.instance_type, after=after)
-            yield _told("supply", offered)
+            yield _told("supply", lookups.supply(Slot.of(instance), after=after))
         if look.cpu_architecture and instance is not None:
             yield _told("cpu_architecture", lookups.cpu_architecture(instance.instance_type))
         if look.source_disk is not None:

@@ -14,6 +14,7 @@ from sysdisk.controllers.run import Shell
 from sysdisk.controllers.worker import Passes
 from sysdisk.core import words
 from sysdisk.core.model import Event, Subject
+from sysdisk.ecs.catalog import THROTTLING
 from sysdisk.ecs.clock import Clock
 from sysdisk.ecs.scrub import Scrubber
 from sysdisk.ecs.threads import Threads
@@ -62,7 +63,7 @@ async def build(
         resync_interval=settings.resync_interval,
         secret_namespaces=secret_namespaces(shell),
         on_request=lambda action, code: shell.metrics.count_ecs_request(
-            action, code, throttled=code.startswith("Throttling")
+            action, code, throttled=code.startswith(THROTTLING)
         ),
         on_change=lambda _account, instance_id: _wake_claims(shell, instance_id),
         on_health=teller.account,

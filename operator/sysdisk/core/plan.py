@@ -16,8 +16,8 @@ from sysdisk.api.status import OperationInputs, Plan, Step, SystemDiskSpecStatus
 from sysdisk.core.model import Subject
 from sysdisk.core.policy import backup_lines, effective
 from sysdisk.core.preflight import unseen
-from sysdisk.core.wanted import Difference, plan_id_of
-from sysdisk.core.world import Disk, Image, Instance, Power
+from sysdisk.core.wanted import Difference, os_after, plan_id_of
+from sysdisk.core.world import Disk, Image, Instance, Power, Supply
 
 DEFAULT_DOWNTIME: Final = 120
 MINUTE: Final = 60
@@ -34,9 +34,13 @@ def make_plan(
     instance: Instance,
     disk: Disk,
     data_disk_ids: Sequence[str],
+    supply: Supply | None,
     now: datetime,
 ) -> Plan:
-    """Return the plan for `found` (or a trigger); what is recorded of the same plan is kept."""
+    """Return the plan for `found` (or a trigger); what is recorded of the same plan is kept.
+
+    `supply` is what the zone offers, as far as it was looked at.
+    """
     made = Plan(
         id=plan_id_of(
             inputs,
@@ -53,7 +57,7 @@ def make_plan(
         size=inputs.size,
         changes=tuple(_changes(subject, inputs, found, instance, disk)),
         destroys=tuple(_destroys(disk)),
-        warnings=tuple(_warnings(subject, inputs, found, image, instance, disk)),
+        warnings=tuple(_warnings(subject, inputs, found, image, instance, disk, supply)),
         downtime_seconds=_downtime(subject.status) if instance.power is Power.RUNNING else 0,
         policy=effective(subject),
     )
@@ -129,6 +133,7 @@ def _warnings(
     image: Image | None,
     instance: Instance,
     disk: Disk,
+    supply: Supply | None,
 ) -> list[str]:
     lines = []
     if inputs.trigger is None and {difference.field for difference in found} == {"size"}:
@@ -147,16 +152,20 @@ def _warnings(
         lines.append("passwordInherit: no read shows whether the image has a preset password")
     if inputs.use_additional_service and disk.device and disk.device != "/dev/xvda":
         lines.append(f"useAdditionalService has no effect on a disk at {disk.device}")
-    if image is not None and instance.os_type and image.os_type not in ("", instance.os_type):
+    new_os = os_after(image, inputs.advanced)
+    if instance.os_type and new_os not in ("", instance.os_type):
         lines.append(
-            f"from {instance.os_type} to {image.os_type}: data disks will be unreadable there, "
+            f"from {instance.os_type} to {new_os}: data disks will be unreadable there, "
             "and some regions refuse the change"
         )
-    lines.extend(unseen(inputs, image, instance, disk))
+    lines.extend(unseen(inputs, image, instance, disk, supply))
     if subject.spec.power.start_after is StartAfter.NEVER and instance.power is Power.RUNNING:
         lines.append("startAfter: Never leaves the machine stopped at the end")
     if subject.spec.advanced is not None:
-        lines.append("advanced: deprecated or not public parameters are sent as given")
+        lines.append(
+            "advanced: deprecated or not public parameters are sent as given; whether ECS takes "
+            "their values no read shows, and if not, it refuses after the stop"
+        )
     return lines
 
 

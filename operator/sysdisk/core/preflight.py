@@ -27,7 +27,7 @@ from sysdisk.core.preflight_machine import (
     instance_faults,
 )
 from sysdisk.core.preflight_request import login_faults, request_faults, source_faults
-from sysdisk.core.world import Disk, Image, Instance, Observed
+from sysdisk.core.world import Disk, Image, Instance, Observed, Supply
 
 __all__ = ["MANAGED_TAGS", "Fault", "faults", "needed_looks", "summary", "unseen"]
 
@@ -75,7 +75,7 @@ def faults(
     found += disk_faults(observed)
     if image is not None:
         found += image_faults(image, instance, observed)
-        found += system_faults(image, instance, inputs)
+    found += system_faults(image, instance, inputs)
     found += request_faults(subject, inputs)
     if disk is not None:
         found += encryption_faults(image, disk, inputs, observed)
@@ -88,18 +88,30 @@ def faults(
 
 
 def unseen(
-    inputs: OperationInputs, image: Image | None, instance: Instance, disk: Disk
+    inputs: OperationInputs,
+    image: Image | None,
+    instance: Instance,
+    disk: Disk,
+    supply: Supply | None,
 ) -> Iterator[str]:
-    """Yield a plan's warnings of what ECS might refuse after the stop, and no read shows."""
+    """Yield a plan's warnings of what ECS might refuse after the stop, and no read proves."""
     if inputs.encrypted:
         yield (
-            "encryption: whether KMS is activated, its key usable and open to ECS is not looked at "
-            "(another product, other permissions); if not, ECS refuses after the stop"
+            "encryption: whether KMS is activated and open to ECS, and its key there, enabled and "
+            "symmetric, is not looked at (another product, other permissions); if not, ECS refuses "
+            "after the stop"
         )
     if image is not None and image.product_code:
         yield (
             f"marketplace image ({image.product_code}): whether it was withdrawn, or its quota is "
             "used up, no read shows; if so, ECS refuses after the stop"
+        )
+    if supply is not None and supply.doubts(disk.category):
+        yield (
+            f"ECS offers no disk of category {disk.category} for {instance.instance_type} in zone "
+            f"{instance.zone_id} at the moment (DescribeAvailableResource); if it has none for "
+            "this instance either, it refuses after the stop (InvalidDiskCategory."
+            "ValueNotSupported or OperationDenied.DiskNoStock)"
         )
     if instance.charge_type == "PrePaid" and (inputs.size or 0) > disk.size:
         yield (

@@ -11,6 +11,7 @@ from sysdisk.api.status import OperationInputs
 from sysdisk.core.model import Subject
 from sysdisk.core.preflight_fault import Fault
 from sysdisk.core.sizes import size_range
+from sysdisk.core.wanted import os_after
 from sysdisk.core.world import Disk, Image, Instance, Observed
 
 _ESSD: Final = frozenset({"cloud_essd", "cloud_auto", "cloud_essd_entry"})
@@ -116,9 +117,11 @@ def _fit_faults(image: Image, instance: Instance, observed: Observed) -> Iterato
         )
 
 
-def system_faults(image: Image, instance: Instance, inputs: OperationInputs) -> Iterator[Fault]:
-    """Yield what the image's operating system does not go together with."""
-    if not image.is_windows:
+def system_faults(
+    image: Image | None, instance: Instance, inputs: OperationInputs
+) -> Iterator[Fault]:
+    """Yield what the new operating system, of an image or a disk, does not go together with."""
+    if os_after(image, inputs.advanced) != "windows":
         if inputs.key_pair_name and not instance.io_optimized:
             yield Fault(
                 "DependencyViolation.IoOptimize",
@@ -127,12 +130,13 @@ def system_faults(image: Image, instance: Instance, inputs: OperationInputs) -> 
             )
         return
     if inputs.key_pair_name:
+        new = f"Image {image.image_id}" if image else "The system on that disk (advanced.platform)"
         yield Fault(
             "DependencyViolation.WindowsInstance",
-            f"Image {image.image_id} is Windows, which cannot be logged in to with a key pair.",
+            f"{new} is Windows, which cannot be logged in to with a key pair.",
             "Use login.passwordSecretRef instead of login.keyPairName.",
         )
-    if instance.host_name and not _WINDOWS_HOST.fullmatch(instance.host_name):
+    if image and instance.host_name and not _WINDOWS_HOST.fullmatch(instance.host_name):
         yield Fault(
             "InvalidHostname.MismatchImage",
             f"Host name {instance.host_name} is not legal for Windows (2 to 15 letters, digits "

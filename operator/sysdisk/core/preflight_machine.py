@@ -160,20 +160,22 @@ def _busy_faults(disk: Disk, observed: Observed) -> Iterator[Fault]:
 
 
 def _category_faults(disk: Disk, observed: Observed) -> Iterator[Fault]:
-    """Yield why no new disk of the present category, which stays, could be had."""
+    """Yield why no new disk of the present category, which stays, could be had.
+
+    That ECS does not list a category among its offers proves nothing: the plan warns of it.
+    """
     category, supply = disk.category, observed.supply
-    not_offered = supply is not None and supply.categories and category not in supply.categories
-    if category.startswith(_LOCAL_DISKS) or (category and not_offered):
+    if category.startswith(_LOCAL_DISKS):
         yield Fault(
             "InvalidDiskCategory.ValueNotSupported",
-            f"A system disk of category {category} cannot be had for this instance in its zone.",
+            f"A local disk ({category}) cannot be had anew as system disk.",
             "A replacement keeps the category: change it first (ModifyDiskSpec), or use another "
             "instance.",
         )
-    if supply is not None and category in supply.sold_out:
+    if supply is not None and supply.lacks(category):
         yield _wait(
             "OperationDenied.DiskNoStock",
-            f"Disks of category {category} are sold out in zone {supply.zone_id}.",
+            f"Disks of category {category} are sold out in zone {supply.slot.zone_id}.",
             "Waiting until there are some; or use another zone or category.",
         )
 

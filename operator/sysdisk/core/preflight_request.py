@@ -15,6 +15,7 @@ from sysdisk.api.spec import ARCHITECTURES, Advanced
 from sysdisk.api.status import OperationInputs
 from sysdisk.core.model import Subject
 from sysdisk.core.preflight_fault import Fault
+from sysdisk.core.wanted import os_after
 from sysdisk.core.world import Disk, Image, Instance, Observed, SecretLook, SecretState
 
 _LOCAL_DISKS: Final = ("ephemeral", "local")
@@ -158,7 +159,8 @@ def login_faults(
     if ref is None or secret is None:
         return
     cause = _secret_cause(f"Secret {ref.name}", ref.key, secret)
-    if cause is None and secret.leading_slash and image is not None and image.is_windows:
+    windows = os_after(image, inputs.advanced) == "windows"
+    if cause is None and secret.leading_slash and windows:
         cause = (
             f"The password in Secret {ref.name}, key {ref.key}, begins with a slash, "
             "which Windows does not take.",

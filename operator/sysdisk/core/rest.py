@@ -383,7 +383,8 @@ def _due(
     image = observed.image(image_id) if image_id else None
     inputs = frozen_inputs(subject, image, instance, disk)
     data = sorted(observed.data_disk_ids or ())
-    plan = make_plan(subject, inputs, found, image, instance, disk, data, now)
+    supply = observed.supply
+    plan = make_plan(subject, inputs, found, image, instance, disk, data, supply, now)
     if approval.needed(effective(subject).approval):
         plan = approval.judge(subject, plan, now).plan
     due = Due(

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from sysdisk.api.meta import ANNOTATION_REPLACE
-from sysdisk.api.spec import Login, PasswordSecretRef, SystemDiskSpecSpec
+from sysdisk.api.spec import Advanced, Login, PasswordSecretRef, SystemDiskSpecSpec
 from sysdisk.api.status import (
     TRIGGERS_LIMIT,
     FrozenSecretRef,
@@ -55,6 +55,19 @@ class Difference:
 def wants_disk(spec: SystemDiskSpecSpec) -> str | None:
     """Return the disk that stands in the place of an image (`advanced.diskId`), if any."""
     return spec.advanced.disk_id if spec.advanced else None
+
+
+def os_after(image: Image | None, advanced: Advanced | None) -> str:
+    """Return the system after a replacement, `windows` or `linux`; empty where nothing tells.
+
+    A disk in the place of an image is what `advanced.platform` says that it holds.
+    """
+    if image is not None:
+        return image.os_type
+    platform = (advanced.platform if advanced else None) or ""
+    if platform.lower().startswith("windows"):
+        return "windows"
+    return "linux" if platform else ""
 
 
 def target_hash(spec: SystemDiskSpecSpec, image_id: str | None) -> str:
@@ -227,7 +240,7 @@ def _kept_key_pair(subject: Subject, image: Image | None, instance: Instance) ->
     login = subject.spec.login
     if login and (login.password_secret_ref or login.password_inherit or login.key_pair_name):
         return None
-    if instance.is_windows or (image and image.is_windows):
+    if instance.is_windows or os_after(image, subject.spec.advanced) == "windows":
         return None
     return instance.key_pair_name or None
 

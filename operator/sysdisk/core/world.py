@@ -60,6 +60,7 @@ class Instance:
     host_name: str = ""
     io_optimized: bool = True
     charge_type: str = ""
+    spot_strategy: str = ""
     expired_time: datetime | None = None
     stopped_mode: str = ""
     hibernation: bool = False
@@ -126,10 +127,6 @@ class Image:
     instance_types: frozenset[str] | None = None
     """Types that can take the image (DescribeImageSupportInstanceTypes, ActionType=ChangeOS)."""
 
-    @property
-    def is_windows(self) -> bool:
-        return self.os_type == "windows"
-
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
@@ -151,17 +148,53 @@ class Family:
 
 
 @dataclass(frozen=True, slots=True)
-class Supply:
-    """The system disks that a zone offers with an instance type; `categories` empty: not known.
+class Slot:
+    """What a disk would be bought for: an instance of this kind, in this zone, paid like this.
 
-    Source: ECS DescribeAvailableResource, DestinationResource=SystemDisk.
+    ECS answers for pay-as-you-go, I/O optimized, not spot where it is not told. "": not known.
     """
 
     zone_id: str
     instance_type: str
+    charge_type: str = ""
+    spot_strategy: str = ""
+    io_optimized: bool = True
+
+    @classmethod
+    def of(cls, instance: Instance) -> Slot:
+        return cls(
+            instance.zone_id,
+            instance.instance_type,
+            instance.charge_type,
+            instance.spot_strategy,
+            instance.io_optimized,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Supply:
+    """The system disks that ECS offers for a slot; `categories` empty: not known.
+
+    Source: ECS DescribeAvailableResource, DestinationResource=SystemDisk.
+    """
+
+    slot: Slot
     categories: frozenset[str] = frozenset()
     sold_out: frozenset[str] = frozenset()
     """Those of `categories` that are out of stock at the moment."""
+
+    def lacks(self, category: str) -> bool:
+        """Whether disks of `category` are sold out, and others are to be had.
+
+        Where nothing at all is to be had the type may be withdrawn, which says nothing of a machine
+        that is there already.
+        """
+        return category in self.sold_out and self.sold_out != self.categories
+
+    def doubts(self, category: str) -> bool:
+        """Whether the answer hints, and no more, that `category` cannot be had."""
+        absent = bool(category and self.categories) and category not in self.categories
+        return absent or (category in self.sold_out and not self.lacks(category))
 
 
 class SecretState(StrEnum):

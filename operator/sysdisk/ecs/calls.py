@@ -11,6 +11,7 @@ from collections.abc import Iterable
 
 from sysdisk.api.spec import Arn, StoppedMode
 from sysdisk.api.status import OperationInputs
+from sysdisk.core.world import Slot
 
 Wire = dict[str, str]
 
@@ -179,14 +180,18 @@ def describe_instance_type(type_id: str) -> Wire:
     return _wire(InstanceTypes__1=type_id)
 
 
-def describe_supply(region_id: str, zone_id: str, instance_type: str) -> Wire:
-    """Return DescribeAvailableResource for the system disks of a type in a zone."""
+def describe_supply(region_id: str, slot: Slot) -> Wire:
+    """Return DescribeAvailableResource for the system disks of a slot, which is told in full: by
+    default the answer is about pay-as-you-go, I/O optimized, not spot."""
     return _wire(
         RegionId=region_id,
         DestinationResource="SystemDisk",
         ResourceType="instance",
-        ZoneId=zone_id,
-        InstanceType=instance_type,
+        ZoneId=slot.zone_id,
+        InstanceType=slot.instance_type,
+        InstanceChargeType=slot.charge_type or None,
+        SpotStrategy=slot.spot_strategy or None,
+        IoOptimized="optimized" if slot.io_optimized else "none",
     )
 
 

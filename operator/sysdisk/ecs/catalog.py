@@ -12,17 +12,27 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 from importlib import resources
-from typing import Any
+from typing import Any, Final
 
 import yaml
 
-__all__ = ["Catalog", "Entry", "ErrorClass", "catalog", "classify"]
+__all__ = ["THROTTLING", "Catalog", "Entry", "ErrorClass", "catalog", "classify"]
+
+THROTTLING: Final = ("Throttling", "Rejected.Throttling")
+"""Beginnings of the codes of a rate limit, whatever their status. Source: reference, B1 and B2."""
 
 UNKNOWN_RETRY = (
     "ECS answered with a code that is not in the table; the status says that the fault is its own."
 )
 UNKNOWN_USER = (
     "ECS refused with a code that is not in the table; read its message, correct the cause, "
+    "then `sysdisk retry`."
+)
+OTHER_WORDS_RETRY = (
+    "ECS words this code differently from its table; its status says that it passes by itself."
+)
+OTHER_WORDS_USER = (
+    "ECS words this code differently from its table; read its message, correct the cause, "
     "then `sysdisk retry`."
 )
 
@@ -60,7 +70,7 @@ class Entry:
     @property
     def throttled(self) -> bool:
         """Whether the operation rests until the next minute."""
-        return self.code.startswith("Throttling")
+        return self.code.startswith(THROTTLING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +85,6 @@ class Catalog:
     common: tuple[Entry, ...]
     throttled: Entry
     ambiguous: frozenset[str]
-    retry_prefix: str
     by_key: Mapping[tuple[str, int], Entry]
     by_code: Mapping[str, tuple[Entry, ...]]
 
@@ -84,19 +93,17 @@ class Catalog:
 
         A known code with a 4xx status other than the table's keeps its meaning, for the statuses
         differ between documents; a 5xx in its place does not: then the outcome is unknown. The
-        message counts only for ambiguous codes, where it must contain the table's text.
+        message counts only for ambiguous codes: where it does not contain the table's text, the
+        class of that code and status still holds, and nothing else of the row does.
         """
         found = self.by_key.get((code, http))
-        if code in self.ambiguous:
-            if found is not None and _says(message, found.message):
-                return found
-        elif found is not None:
-            return found
-        elif 400 <= http < 500:
-            others = [e for e in self.by_code.get(code, ()) if 400 <= e.http < 500]
-            if others and len({e.error_class for e in others}) == 1:
-                return others[0]
-        return self._unknown(code, http, message)
+        if found is None and 400 <= http < 500:
+            found = self._agreed(code)
+        if found is None:
+            return self._unknown(code, http, message)
+        if code in self.ambiguous and not _says(message, found.message):
+            return _in_other_words(found, http, message)
+        return found
 
     def default(self, code: str, http: int | None = None) -> Entry:
         """Return the first entry of `code` (with `http`, if given). Raises KeyError if none is."""
@@ -105,8 +112,13 @@ class Catalog:
                 return entry
         raise KeyError(f"{code} ({http}) is not in the error catalogue")
 
+    def _agreed(self, code: str) -> Entry | None:
+        """Return the first 4xx entry of `code` if all of them are of one class."""
+        others = [e for e in self.by_code.get(code, ()) if 400 <= e.http < 500]
+        return others[0] if len({e.error_class for e in others}) == 1 else None
+
     def _unknown(self, code: str, http: int, message: str) -> Entry:
-        if code.startswith(self.retry_prefix):
+        if code.startswith(THROTTLING):
             return Entry(code, http, message, ErrorClass.RETRY, self.throttled.advice, known=False)
         if http >= 500:
             return Entry(code, http, message, ErrorClass.RETRY, UNKNOWN_RETRY, known=False)
@@ -137,7 +149,6 @@ def catalog() -> Catalog:
         common=tuple(entry for entry, _ in commons if not entry.code.endswith("*")),
         throttled=next(entry for entry, _ in commons if entry.code.endswith("*")),
         ambiguous=frozenset(data["ambiguous_codes"]),
-        retry_prefix=data["retry_prefix"],
         by_key=by_key,
         by_code={code: tuple(entries) for code, entries in by_code.items()},
     )
@@ -156,6 +167,12 @@ def _entry(raw: Mapping[str, Any]) -> Entry:
         calls=raw.get("calls", "ReplaceSystemDisk"),
         is_error=raw["class"] is not None,
     )
+
+
+def _in_other_words(entry: Entry, http: int, message: str) -> Entry:
+    retry = entry.error_class is ErrorClass.RETRY
+    advice = OTHER_WORDS_RETRY if retry else OTHER_WORDS_USER
+    return Entry(entry.code, http, message, entry.error_class, advice, known=False)
 
 
 def _says(message: str, text: str) -> bool:

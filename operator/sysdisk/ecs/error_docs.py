@@ -37,7 +37,9 @@ The plan then rests for 30 min, later for longer, and is spent after three such 
 not known whether a request had its effect (no answer, any 5xx), the machine is not started: the
 same token is sent again, or disk and locks are watched, until it is known.
 
-A code that is on no list: `retry` for a 5xx and for `Throttling*`, `user` for any other 4xx.
+A code that is on no list: `retry` for a 5xx, and for `Throttling*` and `Rejected.Throttling*` with
+any status; `user` for any other 4xx. A code of several meanings whose text is not the table's: the
+class of its status.
 
 ## What is known beforehand
 
@@ -50,9 +52,8 @@ _FORESEEN: Final = {
     Foresight.REFUSED: "a read-only preflight shows it: `Stalled`, with all reasons at once; "
     "taken up by itself when the cause is gone",
     Foresight.WAITED: "a read-only preflight shows it: the operator waits and then goes on",
-    Foresight.NOT_SENT: "it is about a parameter that is never sent, or only where `spec.advanced` "
-    "asks for it and the EcsAccount allows that",
-    Foresight.WARNED: "no read of ECS shows it; `status.plan.warnings` says that it is possible",
+    Foresight.NOT_SENT: "it is about a parameter that is never sent",
+    Foresight.WARNED: "no read of ECS proves it; `status.plan.warnings` says that it is possible",
     Foresight.UNSEEN: "no read shows it: it is told after the stop, and the machine given back",
 }
 
@@ -99,8 +100,9 @@ def _lines(found: Catalog) -> Iterator[str]:
 def _row(number: int, entry: Entry) -> str:
     how = FORESIGHT[number]
     partly = _PARTLY if how in _BY_READING and entry.detect.startswith(_PARTIAL) else ""
-    seen = LOOKED_AT.get(number, entry.detect.removeprefix(_PARTIAL))
-    by = seen if how in _BY_READING else ""
+    by_reading = (*_BY_READING, Foresight.WARNED)
+    detect = entry.detect.removeprefix(_PARTIAL) if how in by_reading else ""
+    by = LOOKED_AT.get(number, detect)
     return (
         f"| `{entry.code}` | {entry.http} | {_class(entry.error_class)} | {how.value}{partly} "
         f"| {_cell(by)} | {_cell(entry.advice)} |"

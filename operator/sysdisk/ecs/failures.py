@@ -37,7 +37,6 @@ def refusal(
     `retry_after` is in seconds, where ECS named a time.
     """
     entry = classify(code, http, message)
-    throttled = entry.throttled or code == "Rejected.Throttling"
     failure = Failure(
         code=code,
         message=message,
@@ -45,10 +44,10 @@ def refusal(
         http_status=http,
         request_id=request_id,
         advice=entry.advice,
-        throttled=throttled,
+        throttled=entry.throttled,
         known=entry.known,
     )
-    if throttled:
+    if entry.throttled:
         return Throttled(failure, retry_after)
     unsure = http >= HTTPStatus.INTERNAL_SERVER_ERROR or http == HTTPStatus.REQUEST_TIMEOUT
     return NoAnswer(failure) if unsure else Refusal(failure)

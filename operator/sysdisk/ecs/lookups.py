@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
 
-from sysdisk.core.world import Family, Image, Snapshot, Supply
+from sysdisk.core.world import Family, Image, Slot, Snapshot, Supply
 from sysdisk.ecs import calls, parse
 from sysdisk.ecs.batches import Batcher, Shared
 from sysdisk.ecs.clock import Clock
@@ -88,11 +88,9 @@ class Lookups:
         """Return whether the kind of this disk is being changed. False where ECS does not tell."""
         return disk_id in await self._transfers.get("", begun_after=after)
 
-    async def supply(
-        self, zone_id: str, instance_type: str, *, after: float | None = None
-    ) -> Supply:
-        """Return the system disks that a zone offers; no categories where ECS does not tell."""
-        return await self._supplies.get((zone_id, instance_type), begun_after=after)
+    async def supply(self, slot: Slot, *, after: float | None = None) -> Supply:
+        """Return the system disks that ECS offers; no categories where it does not tell."""
+        return await self._supplies.get(slot, begun_after=after)
 
     async def cpu_architecture(self, instance_type: str) -> str:
         """Return `X86` or `ARM`, empty where ECS does not tell."""
@@ -176,14 +174,12 @@ class Lookups:
         )
 
     async def _ask_backups(self, ids: Sequence[str]) -> dict[str, Snapshot | EcsError]:
-        found: dict[str, Snapshot | EcsError] = {}
-        async for body in pages(
+        bodies = pages(
             self._read,
             "DescribeSnapshots",
             lambda token: calls.describe_snapshots(self._region, ids, token),
-        ):
-            found |= {snapshot.snapshot_id: snapshot for snapshot in parse.snapshots(body)}
-        return found
+        )
+        return parse.by_id([parse.snapshots(body) async for body in bodies], ids)
 
     async def _ask_snapshots(self, _: str) -> dict[str, set[str]]:
         found: dict[str, set[str]] = defaultdict(set)
@@ -209,13 +205,10 @@ class Lookups:
                 return frozenset(found)
         raise endless("DescribeTasks")
 
-    async def _ask_supply(self, where: tuple[str, str]) -> Supply:
-        zone_id, instance_type = where
-        params = calls.describe_supply(self._region, zone_id, instance_type)
+    async def _ask_supply(self, slot: Slot) -> Supply:
+        params = calls.describe_supply(self._region, slot)
         body = await self._ask_if_told("DescribeAvailableResource", params)
-        if body is None:
-            return Supply(zone_id, instance_type)
-        return parse.supply(zone_id, instance_type, body)
+        return Supply(slot) if body is None else parse.supply(slot, body)
 
     async def _ask_architecture(self, instance_type: str) -> str:
         params = calls.describe_instance_type(instance_type)

@@ -1,25 +1,29 @@
 """Answers of ECS, read into `core.world`: strict about what a decision needs, lenient otherwise.
 
-A missing InstanceId, Status, DiskId or the like is never replaced by a default: it raises
-`NoAnswer` with the code `Unreadable`, and nothing destructive follows from it.
+A missing InstanceId, Status, DiskId or the like is never replaced by a default: it is `NoAnswer`
+with the code `Unreadable`, and nothing destructive follows from it. Where many share an answer, one
+odd record has that error in its own place and spoils no other.
 Source of the shapes: ECS 2014-05-26, Describe calls.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, Generic, TypeVar
 
-from sysdisk.core.world import Disk, Family, Image, Instance, Lock, Snapshot, Supply
+from sysdisk.core.world import Disk, Family, Image, Instance, Lock, Slot, Snapshot, Supply
+from sysdisk.ecs.errors import EcsError
 from sysdisk.ecs.failures import unreadable
 from sysdisk.ecs.port import Body
 
 _TIMES = ("%Y-%m-%dT%H:%MZ", "%Y-%m-%dT%H:%M:%SZ")
 _FAR_AWAY = 2099
 """ECS gives pay-as-you-go instances an ExpiredTime in this year: it means never."""
+
+V = TypeVar("V")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +36,28 @@ class Session:
     expires_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Records(Generic[V]):
+    """The records of one page by their ID, a record that cannot be read as its error.
+
+    `nameless` is the error of a record that does not even tell its ID: it may be anybody's, so what
+    is not among `found` is not known to be absent.
+    """
+
+    found: Mapping[str, V | EcsError]
+    nameless: EcsError | None = None
+
+
+def by_id(pages: Iterable[Records[V]], ids: Iterable[str]) -> dict[str, V | EcsError]:
+    """Return what all `pages` hold of `ids`; one that is left out is known not to be there."""
+    listed = list(pages)
+    found = {key: record for page in listed for key, record in page.found.items()}
+    nameless = next((page.nameless for page in listed if page.nameless), None)
+    if nameless is not None:
+        found = {**dict.fromkeys(ids, nameless), **found}
+    return found
+
+
 def request_id(body: Body) -> str:
     """Return the RequestId, empty if there is none."""
     return _text(body, "RequestId")
@@ -42,14 +68,23 @@ def next_token(body: Body) -> str:
     return _text(body, "NextToken")
 
 
-def instances(body: Body) -> tuple[Instance, ...]:
+def instances(body: Body) -> Records[Instance]:
     """Return the instances of one page. Source: DescribeInstances."""
-    return tuple(_instance(raw) for raw in _listed(body, "Instances", "Instance"))
+    return _records(_list(body, "Instances", "Instance"), "InstanceId", _instance)
 
 
-def disks(body: Body) -> tuple[Disk, ...]:
+def disks(body: Body) -> Records[Disk]:
     """Return the disks of one page. Source: DescribeDisks."""
-    return tuple(_disk(raw) for raw in _listed(body, "Disks", "Disk"))
+    return _records(_list(body, "Disks", "Disk"), "DiskId", _disk)
+
+
+def owners(body: Body) -> tuple[tuple[str, Disk | EcsError], ...]:
+    """Return each disk of one page with the ID of its instance, "" for none or not told.
+
+    Source: DescribeDisks, InstanceId.
+    """
+    found = _list(body, "Disks", "Disk")
+    return tuple((_id(raw, "InstanceId"), _tried(_disk, raw)) for raw in found)
 
 
 def images(body: Body) -> tuple[Image, ...]:
@@ -57,10 +92,13 @@ def images(body: Body) -> tuple[Image, ...]:
     return tuple(_image(raw) for raw in _listed(body, "Images", "Image"))
 
 
-def instance_types(body: Body) -> frozenset[str]:
-    """Return the types that can take an image. Source: DescribeImageSupportInstanceTypes."""
+def instance_types(body: Body) -> frozenset[str] | None:
+    """Return the types that can take an image. Source: DescribeImageSupportInstanceTypes.
+
+    None for an empty list: an image that fits nothing at all is one that ECS tells nothing about.
+    """
     found = _listed(body, "InstanceTypes", "InstanceType")
-    return frozenset(_need(raw, "InstanceTypeId", "instance type") for raw in found)
+    return frozenset(_need(raw, "InstanceTypeId", "instance type") for raw in found) or None
 
 
 def family(name: str, body: Body) -> Family:
@@ -85,16 +123,9 @@ def snapshot_sources(body: Body) -> tuple[tuple[str, str], ...]:
     )
 
 
-def snapshots(body: Body) -> tuple[Snapshot, ...]:
+def snapshots(body: Body) -> Records[Snapshot]:
     """Return the snapshots of one page. Source: DescribeSnapshots."""
-    return tuple(
-        Snapshot(
-            _need(raw, "SnapshotId", "snapshot"),
-            _need(raw, "Status", "snapshot"),
-            _text(raw, "Progress"),
-        )
-        for raw in _listed(body, "Snapshots", "Snapshot")
-    )
+    return _records(_list(body, "Snapshots", "Snapshot"), "SnapshotId", _snapshot)
 
 
 def default_encryption(body: Body) -> bool:
@@ -123,16 +154,16 @@ def region_ids(body: Body) -> frozenset[str]:
     return frozenset(_need(raw, "RegionId", "region") for raw in _listed(body, "Regions", "Region"))
 
 
-def supply(zone_id: str, instance_type: str, body: Body) -> Supply:
-    """Return the system disks that a zone offers. Source: DescribeAvailableResource."""
+def supply(slot: Slot, body: Body) -> Supply:
+    """Return the system disks that ECS offers for a slot. Source: DescribeAvailableResource."""
     offered: dict[str, bool] = {}
     for zone in _listed(body, "AvailableZones", "AvailableZone"):
         for part in _listed_or_none(zone, "AvailableResources", "AvailableResource"):
-            if _text(zone, "ZoneId") == zone_id and _text(part, "Type") == "SystemDisk":
+            if _text(zone, "ZoneId") == slot.zone_id and _text(part, "Type") == "SystemDisk":
                 for raw in _listed_or_none(part, "SupportedResources", "SupportedResource"):
                     offered[_need(raw, "Value", "resource")] = _in_stock(raw)
     gone = frozenset(category for category, there in offered.items() if not there)
-    return Supply(zone_id, instance_type, frozenset(offered), gone)
+    return Supply(slot, frozenset(offered), gone)
 
 
 def _in_stock(raw: Mapping[str, Any]) -> bool:
@@ -197,26 +228,29 @@ def _instance(raw: Mapping[str, Any]) -> Instance:
         host_name=_text(raw, "HostName"),
         io_optimized=True if io_optimized is None else io_optimized,
         charge_type=_text(raw, "InstanceChargeType"),
+        spot_strategy=_text(raw, "SpotStrategy"),
         expired_time=_time(_text(raw, "ExpiredTime")),
         stopped_mode=_text(raw, "StoppedMode"),
         hibernation=bool(_flag(hibernation, "Configured")),
         login_as_non_root=_flag(options, "LoginAsNonRoot"),
-        locks=_locks(raw, "instance", "LockReason"),
+        locks=_locks(raw, "LockReason"),
         tags=_tags(raw),
         addresses=_addresses(raw),
     )
 
 
 def _disk(raw: Mapping[str, Any]) -> Disk:
-    size = _number(raw, "Size")
+    size, owner = _number(raw, "Size"), raw.get("InstanceId")
     if size is None:
         raise unreadable("a disk has no Size")
+    if not isinstance(owner, str | None):
+        raise unreadable("the InstanceId of a disk is no text")
     return Disk(
         disk_id=_need(raw, "DiskId", "disk"),
         type=_need(raw, "Type", "disk"),
         status=_need(raw, "Status", "disk"),
         size=size,
-        instance_id=_text(raw, "InstanceId"),
+        instance_id=owner or "",
         zone_id=_text(raw, "ZoneId"),
         charge_type=_text(raw, "DiskChargeType"),
         category=_text(raw, "Category"),
@@ -229,7 +263,15 @@ def _disk(raw: Mapping[str, Any]) -> Disk:
         auto_snapshot_policy_id=_text(raw, "AutoSnapshotPolicyId"),
         delete_auto_snapshot=bool(_flag(raw, "DeleteAutoSnapshot")),
         device=_text(raw, "Device"),
-        locks=_locks(raw, "disk", "OperationLock"),
+        locks=_locks(raw, "OperationLock"),
+    )
+
+
+def _snapshot(raw: Mapping[str, Any]) -> Snapshot:
+    return Snapshot(
+        _need(raw, "SnapshotId", "snapshot"),
+        _need(raw, "Status", "snapshot"),
+        _text(raw, "Progress"),
     )
 
 
@@ -261,14 +303,13 @@ def _image(raw: Mapping[str, Any]) -> Image:
     )
 
 
-def _locks(raw: Mapping[str, Any], what: str, entry: str) -> tuple[Lock, ...]:
+def _locks(raw: Mapping[str, Any], entry: str) -> tuple[Lock, ...]:
     """Return the locks, sorted. Instances call an entry LockReason, disks OperationLock.
 
-    A lock without a reason is kept, as `unknown`: it is still a lock.
+    Only an empty list says that there is none. A lock without a reason is kept, as `unknown`: it is
+    still a lock.
     """
-    if raw.get("OperationLocks") is None and what == "instance":
-        raise unreadable("an instance has no OperationLocks")
-    found = _listed_or_none(raw, "OperationLocks", entry)
+    found = _listed(raw, "OperationLocks", entry)
     return tuple(
         sorted(Lock(_text(r, "LockReason") or "unknown", _text(r, "LockMsg")) for r in found)
     )
@@ -287,27 +328,58 @@ def _addresses(raw: Mapping[str, Any]) -> tuple[str, ...]:
     vpc = _part(_part(raw, "VpcAttributes"), "PrivateIpAddress")
     parts = (vpc, _part(raw, "InnerIpAddress"), _part(raw, "PublicIpAddress"))
     lists = [part.get("IpAddress") for part in parts]
-    found = [
-        a for listed in lists if isinstance(listed, list) for a in listed if isinstance(a, str)
-    ]
-    return tuple(filter(None, [*found, _text(_part(raw, "EipAddress"), "IpAddress")]))
+    found = [a for listed in lists if isinstance(listed, list) for a in listed]
+    found.append(_part(raw, "EipAddress").get("IpAddress"))
+    return tuple(a for a in found if isinstance(a, str) and a)
+
+
+def _records(
+    found: Sequence[object], name: str, read: Callable[[Mapping[str, Any]], V]
+) -> Records[V]:
+    """Return what `read` makes of each record, by its field `name`."""
+    records: dict[str, V | EcsError] = {}
+    nameless: EcsError | None = None
+    for raw in found:
+        record, key = _tried(read, raw), _id(raw, name)
+        if key:
+            records[key] = record
+        elif isinstance(record, EcsError):
+            nameless = record
+    return Records(records, nameless)
+
+
+def _tried(read: Callable[[Mapping[str, Any]], V], raw: object) -> V | EcsError:
+    try:
+        return read(raw) if isinstance(raw, Mapping) else unreadable("a record is not an object")
+    except EcsError as error:
+        return error
+
+
+def _id(raw: object, name: str) -> str:
+    return _text(raw, name) if isinstance(raw, Mapping) else ""
+
+
+def _list(body: Mapping[str, Any], outer: str, inner: str) -> Sequence[object]:
+    """Return a list that must be there. Null and absence are not an empty list."""
+    part = body.get(outer)
+    found = part.get(inner) if isinstance(part, Mapping) else None
+    if not isinstance(found, list):
+        raise unreadable(f"there is no list {outer}.{inner}")
+    return found
 
 
 def _listed(body: Mapping[str, Any], outer: str, inner: str) -> Sequence[Mapping[str, Any]]:
-    if not isinstance(body.get(outer), Mapping):
-        raise unreadable(f"the answer has no {outer}")
-    return _listed_or_none(body, outer, inner)
+    """Return a list of objects that must be there."""
+    found = _list(body, outer, inner)
+    objects = [raw for raw in found if isinstance(raw, Mapping)]
+    if len(objects) < len(found):
+        raise unreadable(f"{outer}.{inner} is not a list of objects")
+    return objects
 
 
 def _listed_or_none(body: Mapping[str, Any], outer: str, inner: str) -> Sequence[Mapping[str, Any]]:
-    found = _part(body, outer).get(inner)
-    if found is None and inner not in _part(body, outer) and _part(body, outer):
-        raise unreadable(f"{outer} has no {inner}")
-    if found is None:
-        return ()
-    if not isinstance(found, list) or not all(isinstance(raw, Mapping) for raw in found):
-        raise unreadable(f"{outer}.{inner} is not a list of objects")
-    return found
+    """Return a list of objects, empty where there is no `outer` or nothing in it."""
+    return _listed(body, outer, inner) if _part(body, outer) else ()
 
 
 def _part(raw: Mapping[str, Any], name: str) -> Mapping[str, Any]:

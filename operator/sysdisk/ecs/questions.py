@@ -1,6 +1,7 @@
 """The batched requests behind the inventory: many IDs in, what ECS has of them out.
 
-Every answer is of all pages: a list that broke off raises, so "left out" means "not there".
+Every answer is of all pages: a list that broke off raises, so "left out" means "not there". A
+record that cannot be read is the error of the one whose it is.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ FEW = 3
 """Up to so many instances are asked for their disks one by one."""
 
 V = TypeVar("V")
-Ask = Callable[[Sequence[str]], Awaitable[Mapping[str, V]]]
+Ask = Callable[[Sequence[str]], Awaitable[Mapping[str, V | EcsError]]]
 
 
 class Questions:
@@ -55,13 +56,11 @@ class Questions:
         Few are asked one by one; for many the region is listed, as long as that costs less. An
         instance for which the listing shows no system disk is asked again, by itself.
         """
-        listed: dict[str, list[Disk]] | None = None
+        listed: dict[str, list[Disk | EcsError]] | None = None
         if len(instance_ids) > max(FEW, self._disk_pages):
             listed = await self._list_region(pages_at_most=len(instance_ids))
-        found: dict[str, Attached | EcsError] = {
-            i: Attached(tuple(listed[i])) for i in instance_ids if listed and i in listed
-        }
-        alone = [i for i in instance_ids if not _has_system(found.get(i))]
+        found = {i: _attached(listed[i]) for i in instance_ids if listed and i in listed}
+        alone = [i for i in instance_ids if not _is_told(found.get(i))]
         answers = await together(map(self._attached_to, alone))
         return found | dict(zip(alone, answers, strict=True))
 
@@ -69,46 +68,51 @@ class Questions:
         def page(token: str) -> Params:
             return calls.describe_disks_of(self._region, instance_id, token)
 
-        found: list[Disk] = []
+        found: list[Disk | EcsError] = []
         try:
             async for body in pages(self._read, "DescribeDisks", page):
-                found += parse.disks(body)
+                for owner, disk in parse.owners(body):
+                    if owner == instance_id or isinstance(disk, EcsError):
+                        found.append(disk)
         except EcsError as error:
             return error
-        return Attached(tuple(d for d in found if d.instance_id == instance_id))
+        return _attached(found)
 
-    async def _list_region(self, pages_at_most: int) -> dict[str, list[Disk]] | None:
-        """Return all attached disks by instance, None if that takes more than so many pages."""
+    async def _list_region(self, pages_at_most: int) -> dict[str, list[Disk | EcsError]] | None:
+        """Return all attached disks by instance, None if that takes more than so many pages, or if
+        one that cannot be read does not tell whose it is: it may be anybody's."""
 
         def page(token: str) -> Params:
             return calls.describe_all_disks(self._region, token)
 
-        found: dict[str, list[Disk]] = {}
+        found: dict[str, list[Disk | EcsError]] = {}
         read = 0
         async for body in pages(self._read, "DescribeDisks", page):
             read += 1
-            for disk in parse.disks(body):
-                if disk.instance_id:
-                    found.setdefault(disk.instance_id, []).append(disk)
+            for owner, disk in parse.owners(body):
+                if isinstance(disk, EcsError) and not owner:
+                    return None
+                if owner:
+                    found.setdefault(owner, []).append(disk)
             if read >= pages_at_most and parse.next_token(body):
                 self._disk_pages = read + 1
                 return None
         self._disk_pages = read
         return found
 
-    async def _some_instances(self, ids: Sequence[str]) -> dict[str, Instance]:
+    async def _some_instances(self, ids: Sequence[str]) -> dict[str, Instance | EcsError]:
         def page(token: str) -> Params:
             return calls.describe_instances(self._region, ids, token)
 
         bodies = pages(self._read, "DescribeInstances", page)
-        return {i.instance_id: i async for body in bodies for i in parse.instances(body)}
+        return parse.by_id([parse.instances(body) async for body in bodies], ids)
 
-    async def _some_disks(self, ids: Sequence[str]) -> dict[str, Disk]:
+    async def _some_disks(self, ids: Sequence[str]) -> dict[str, Disk | EcsError]:
         def page(token: str) -> Params:
             return calls.describe_disks(self._region, ids, token)
 
         bodies = pages(self._read, "DescribeDisks", page)
-        return {d.disk_id: d async for body in bodies for d in parse.disks(body)}
+        return parse.by_id([parse.disks(body) async for body in bodies], ids)
 
     async def _without_bad_ids(self, ask: Ask[V], ids: Sequence[str]) -> Mapping[str, V | EcsError]:
         """Return the answer for `ids`; where ECS refuses a batch for an ID in it, by halves.
@@ -163,5 +167,12 @@ def _blames_an_id(error: Refusal) -> bool:
     )
 
 
-def _has_system(found: Attached | EcsError | None) -> bool:
-    return isinstance(found, Attached) and bool(found.system)
+def _attached(disks: Sequence[Disk | EcsError]) -> Attached | EcsError:
+    """Return the disks of one instance together; one that cannot be read is missed, not absent."""
+    read = tuple(disk for disk in disks if isinstance(disk, Disk))
+    odd = next((disk for disk in disks if isinstance(disk, EcsError)), None)
+    return Attached(read) if odd is None else odd
+
+
+def _is_told(found: Attached | EcsError | None) -> bool:
+    return isinstance(found, EcsError) or (found is not None and bool(found.system))

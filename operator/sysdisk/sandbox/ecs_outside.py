@@ -161,6 +161,28 @@ class Outside:
         """Change fields of an account: `kms_enabled=False`, ..."""
         self._set(self._state().accounts[account_id], fields)
 
+    def set_kms_key(self, key_id: str, **fields: Any) -> None:
+        """Change a key of KMS: `enabled=False`, `makes_data_keys=False`, ..."""
+        self._set(self._state().kms_keys[key_id], fields)
+
+    def delete_kms_key(self, key_id: str) -> None:
+        """Someone deletes a key of KMS."""
+        del self._state().kms_keys[key_id]
+
+    def delete_key_pair(self, name: str) -> None:
+        """Someone deletes the key pairs of that name, in every region and account."""
+        pairs = self._state().key_pairs
+        for key in [key for key in pairs if key[2] == name]:
+            del pairs[key]
+
+    def delete_image(self, image_id: str) -> None:
+        """Someone deletes an image."""
+        del self._state().images[image_id]
+
+    def delete_disk(self, disk_id: str) -> None:
+        """Someone releases a disk that is attached to nothing."""
+        self._world.drop_disk(self._state().disks[disk_id])
+
     def set_key(self, key_id: str, **fields: Any) -> None:
         """Change an access key: `enabled=False`, `denied=("StopInstance",)`, `secret=...`."""
         self._set(self._state().keys[key_id], fields)

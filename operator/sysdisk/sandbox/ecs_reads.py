@@ -33,11 +33,19 @@ from sysdisk.sandbox.ecs_views import (
 )
 from sysdisk.sandbox.ecs_world import Answer, Call, Handler, World
 
-__all__ = ["READS", "dry_run", "fits_type"]
+__all__ = ["READS", "dry_run", "fits_type", "kind_of", "offers"]
 
 T = TypeVar("T")
 _ARCHITECTURES = {"X86": ("i386", "x86_64"), "ARM": ("arm64",)}
-_CATEGORIES = ("cloud_essd", "cloud_auto", "cloud_efficiency", "cloud_ssd", "cloud_essd_entry")
+_CATEGORIES = (
+    *("cloud", "cloud_efficiency", "cloud_ssd"),
+    *("cloud_essd", "cloud_auto", "cloud_essd_entry"),
+)
+_KIND = {  # what DescribeAvailableResource takes for a kind of instance, its default first
+    "InstanceChargeType": ("PostPaid", "PrePaid"),
+    "SpotStrategy": ("NoSpot", "SpotWithPriceLimit", "SpotAsPriceGo"),
+    "IoOptimized": ("optimized", "none"),
+}
 
 
 def dry_run(call: Call) -> None:
@@ -67,7 +75,10 @@ def describe_instances(world: World, call: Call) -> Answer:
         and _plain_match(vm, plain)
         and (not reason or any(k.reason.lower() == reason for k in locks_of(world, vm)))
     ]
-    return _paged(call, found, "Instances", "Instance", lambda vm: instance_view(world, vm), 100)
+    more = listed(call.params, "AdditionalAttributes")
+    return _paged(
+        call, found, "Instances", "Instance", lambda vm: instance_view(world, vm, more), 100
+    )
 
 
 _STATUSES = ("Pending", "Running", "Starting", "Stopping", "Stopped")
@@ -287,19 +298,37 @@ def describe_available_resource(world: World, call: Call) -> Answer:
     region, target = _region(world, call), need(call.params, "DestinationResource")
     if target not in ("SystemDisk", "DataDisk", "InstanceType", "Zone"):
         raise invalid("DestinationResource")
+    kind = [call.get(name) or words[0] for name, words in _KIND.items()]
+    for word, (name, words) in zip(kind, _KIND.items(), strict=True):
+        if word not in words:
+            raise invalid(name)
     zones = [z for z in region.zones if call.get("ZoneId") in ("", z)]
-    rows = [_zone_row(world, region, zone, target, call) for zone in zones]
+    rows = [_zone_row(world, region, zone, target, call, kind) for zone in zones]
     return {"AvailableZones": {"AvailableZone": rows}}
 
 
-def _zone_row(world: World, region: Region, zone: str, target: str, call: Call) -> Answer:
+def offers(region: Region, kind: Iterable[str], category: str) -> bool:
+    """Whether disks of a category go with instances of a kind: type, payment, spot, I/O."""
+    return not any((word, category) in region.unsupported for word in kind)
+
+
+def kind_of(vm: Instance) -> tuple[str, ...]:
+    """Return the kind of an instance, for `offers`."""
+    io = "optimized" if vm.io_optimized else "none"
+    return vm.type, vm.charge_type, vm.spot_strategy, io
+
+
+def _zone_row(
+    world: World, region: Region, zone: str, target: str, call: Call, kind: list[str]
+) -> Answer:
     values: Iterable[str] = (zone,)
     if target in ("SystemDisk", "DataDisk"):
-        kind = call.get("InstanceType")
-        values = [c for c in _CATEGORIES if (kind, c) not in region.unsupported]
+        words = (call.get("InstanceType"), *kind)
+        values = [c for c in _CATEGORIES if offers(region, words, c)]
     elif target == "InstanceType":
         values = [t for t in world.state.types if call.get("InstanceType") in ("", t)]
-    resources = [_stock(region, zone, value, target) for value in values]
+    withdrawn = (zone, call.get("InstanceType")) in region.sold_out
+    resources = [_stock(region, zone, value, target, withdrawn) for value in values]
     some = any(r["Status"] == "Available" for r in resources)
     return {
         "RegionId": region.id,
@@ -314,8 +343,8 @@ def _zone_row(world: World, region: Region, zone: str, target: str, call: Call) 
     }
 
 
-def _stock(region: Region, zone: str, value: str, target: str) -> Answer:
-    gone = (zone, value) in region.sold_out
+def _stock(region: Region, zone: str, value: str, target: str, withdrawn: bool) -> Answer:
+    gone = withdrawn or (zone, value) in region.sold_out
     row: Answer = {
         "Value": value,
         "Status": "SoldOut" if gone else "Available",

@@ -32,6 +32,8 @@ def sha256(text: str) -> str:
 
 def replace_system_disk(world: World, call: Call) -> Answer:
     """Accept a replacement. The work goes on afterwards; the new disk's id is known at once."""
+    if call.region not in world.state.regions:
+        raise row_fault(59)
     vm = world.instance(call, need(call.params, "InstanceId"))
     _check_words(call)
     ask = Request(

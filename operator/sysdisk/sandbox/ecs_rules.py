@@ -1,8 +1,8 @@
 """Why ReplaceSystemDisk is refused: the preconditions of its error table.
 
 Each rule yields the numbers of table rows that forbid the request, in the order in which they are
-looked at; the first one is the answer. Rows that depend on something the model does not hold (a
-shortage inside a service, a storage cluster's capacity) can be injected instead.
+looked at; the first one is the answer. Two rows of which the table does not say what they are about
+(52, 85) can only be injected.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from sysdisk.sandbox.ecs_params import flag, optional_flag
 from sysdisk.sandbox.ecs_power import locked_for, overdue
-from sysdisk.sandbox.ecs_reads import fits_type
+from sysdisk.sandbox.ecs_reads import fits_type, kind_of, offers
 from sysdisk.sandbox.ecs_state import Disk, Image, Instance
 from sysdisk.sandbox.ecs_world import Call, World
 
@@ -30,6 +30,7 @@ _ENCRYPTABLE = ("cloud_essd", "cloud_auto", "cloud_essd_entry")
 _SPECIAL_CHARACTERS = "()`~!@#$%^&*-_+=|{}[]:;<>,.?/'\"\\"
 _SIZE = "SystemDisk.Size"
 ABOVE_ALL = 2048
+_OUTAGES = {"unavailable": 31, "denied": 34, "unknown": 35}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +87,8 @@ def malformed_password(password: str, windows: bool) -> bool:
 
 def refusals(ask: Request) -> Iterator[int]:
     """Yield the rows that forbid the request, the API's first answer first."""
+    if outage := ask.world.region(ask.vm.region).outage:
+        yield _OUTAGES[outage]
     yield from _form(ask)
     yield from _instance(ask)
     if ask.disk is None:
@@ -150,6 +153,8 @@ def _instance(ask: Request) -> Iterator[int]:
         yield 56
     if vm.unpaid_order:
         yield 54 if vm.unpaid_order == "operation" else 49
+    if vm.charge_type in ask.world.region(vm.region).fixed_payments:
+        yield 44
 
 
 def _disk(ask: Request, disk: Disk) -> Iterator[int]:
@@ -165,13 +170,12 @@ def _disk(ask: Request, disk: Disk) -> Iterator[int]:
         yield 38
     if disk.multi_attach not in ("Disabled", ""):
         yield 57
-    if disk.storage_cluster:
+    if disk.storage_cluster not in ("", *world.region(ask.vm.region).cluster_free_gib):
         yield 23
     if disk.replication:
         yield 24 if disk.replication == "unknown" else 25
-    unsupported = world.region(ask.vm.region).unsupported
     local = disk.category.startswith(("ephemeral", "local"))
-    if local or (ask.vm.type, disk.category) in unsupported:
+    if local or not offers(world.region(ask.vm.region), kind_of(ask.vm), disk.category):
         yield 9
 
 
@@ -296,6 +300,8 @@ def _kms(ask: Request) -> Iterator[int]:
         return
     if not key.enabled:
         yield 75
+    if not key.makes_data_keys:
+        yield 64
     if not key.symmetric:
         yield 67
     if not key.taggable:
@@ -307,6 +313,10 @@ def _supply(ask: Request, disk: Disk) -> Iterator[int]:
     vm, region = ask.vm, ask.world.region(ask.vm.region)
     if (vm.zone, disk.category) in region.sold_out:
         yield 74
+    if not ask.world.state.accounts[vm.account].may_buy:
+        yield 30
+    if ask.size > region.cluster_free_gib.get(disk.storage_cluster, ask.size):
+        yield 28
     growth = ask.size - disk.size_gib
     quota = region.disk_quota_gib.get((vm.zone, disk.category))
     if quota is not None and growth > 0 and _used(ask.world, vm.zone, disk) + growth > quota:

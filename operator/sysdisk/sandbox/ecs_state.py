@@ -256,6 +256,7 @@ class KmsKey:
     enabled: bool = True
     symmetric: bool = True
     taggable: bool = True
+    makes_data_keys: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,8 +279,15 @@ class Region:
     encrypt_algorithms: tuple[str, ...] = ("AES256", "SM4")
     default_encryption: bool = False
     sold_out: tuple[tuple[str, str], ...] = ()  # (zone, disk category or instance type)
-    unsupported: tuple[tuple[str, str], ...] = ()  # (instance type, disk category)
+    unsupported: tuple[tuple[str, str], ...] = ()
+    """(instance type, InstanceChargeType, SpotStrategy or IoOptimized; disk category)"""
     disk_quota_gib: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    cluster_free_gib: Mapping[str, int] = field(default_factory=dict)
+    """Free capacity of the storage clusters in which a system disk may be replaced at all."""
+    fixed_payments: tuple[str, ...] = ()
+    """InstanceChargeTypes whose disks are not replaced here."""
+    outage: str = ""
+    """How ReplaceSystemDisk fails for now: unavailable, denied or unknown; "": it does not."""
 
 
 @dataclass(slots=True)
@@ -289,6 +297,7 @@ class Account:
     kms_enabled: bool = True
     kms_authorized: bool = True
     sync_payment: bool = True
+    may_buy: bool = True
     snapshot_service: bool = True
     balance_ok: bool = True
 

@@ -6,7 +6,7 @@ differently, and IoOptimized is a bool in one call and a word in another.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from sysdisk.sandbox.ecs_state import (
@@ -44,8 +44,11 @@ def locks_of(world: World, vm: Instance) -> tuple[Lock, ...]:
     return (*vm.locks, Lock(reason, "The system disk is being replaced."))
 
 
-def instance_view(world: World, vm: Instance) -> View:
-    """Return an instance as DescribeInstances shows it."""
+def instance_view(world: World, vm: Instance, attributes: Collection[str] = ()) -> View:
+    """Return an instance as DescribeInstances shows it to who asks for these AdditionalAttributes.
+
+    ImageOptions are shown to nobody else.
+    """
     kind = world.state.types.get(vm.type)
     image = world.state.images.get(vm.image_id)
     return {
@@ -74,7 +77,6 @@ def instance_view(world: World, vm: Instance) -> View:
         "InstanceNetworkType": "vpc",
         "DeletionProtection": vm.deletion_protection,
         "HibernationOptions": {"Configured": vm.hibernation},
-        "ImageOptions": {"LoginAsNonRoot": vm.login_as_non_root},
         "OperationLocks": {
             "LockReason": [
                 {"LockReason": k.reason, "LockMsg": k.message} for k in locks_of(world, vm)
@@ -83,6 +85,7 @@ def instance_view(world: World, vm: Instance) -> View:
         "Tags": _tags(vm.tags),
         "SecurityGroupIds": {"SecurityGroupId": []},
         **_addresses(vm),
+        **_options(vm, attributes),
     }
 
 
@@ -258,6 +261,11 @@ def task_view(task: Task) -> View:
         "CreationTime": iso(task.created_at),
         "FinishedTime": "",
     }
+
+
+def _options(vm: Instance, attributes: Collection[str]) -> View:
+    asked = "LOGIN_AS_NON_ROOT" in attributes
+    return {"ImageOptions": {"LoginAsNonRoot": vm.login_as_non_root}} if asked else {}
 
 
 def _expires(vm: Instance) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -195,6 +196,54 @@ def test_stock_tasks_and_default_encryption_can_be_read(lab: Lab) -> None:
     given = {"RegionId": REGION, "TaskAction": "ModifyDiskSpec", "TaskStatus": "Processing"}
     tasks = lab.call("DescribeTasks", {**given, "ResourceIds.1": lab.vm.system_disk_id})
     assert tasks["TotalCount"] == 1
+
+
+def test_image_options_are_shown_only_to_who_asks_for_them(lab: Lab) -> None:
+    lab.cloud.outside.set_instance(lab.vm.id, login_as_non_root=True)
+
+    def options(**more: str) -> Any:
+        found = lab.call("DescribeInstances", {"RegionId": REGION, **more})
+        return found["Instances"]["Instance"][0].get("ImageOptions")
+
+    assert options() is None
+    assert options(**{"AdditionalAttributes.1": "META_OPTIONS"}) is None
+    assert options(**{"AdditionalAttributes.1": "LOGIN_AS_NON_ROOT"}) == {"LoginAsNonRoot": True}
+
+
+@pytest.mark.parametrize(
+    ("name", "usual", "other"),
+    [
+        ("InstanceChargeType", "PostPaid", "PrePaid"),
+        ("SpotStrategy", "NoSpot", "SpotAsPriceGo"),
+        ("IoOptimized", "optimized", "none"),
+    ],
+)
+def test_what_can_be_had_depends_on_the_kind_of_instance_that_is_told(
+    lab: Lab, name: str, usual: str, other: str
+) -> None:
+    def categories(**more: str) -> set[str]:
+        given = {"RegionId": REGION, "DestinationResource": "SystemDisk", "ZoneId": lab.vm.zone}
+        (row,) = lab.call("DescribeAvailableResource", {**given, **more})["AvailableZones"][
+            "AvailableZone"
+        ]
+        supported = row["AvailableResources"]["AvailableResource"][0]["SupportedResources"]
+        return {r["Value"] for r in supported["SupportedResource"]}
+
+    assert {"cloud", "cloud_essd"} <= categories()
+    lab.cloud.outside.set_region(REGION, unsupported=((usual, "cloud_essd"),))
+    assert "cloud_essd" not in categories()  # the usual kind is what it answers for by default
+    assert "cloud_essd" not in categories(**{name: usual})
+    assert "cloud_essd" in categories(**{name: other})
+    given = {"RegionId": REGION, "DestinationResource": "SystemDisk", name: "neither"}
+    assert lab.refused("DescribeAvailableResource", given)[0] == 400
+
+
+def test_a_type_that_is_sold_out_has_no_disks_either(lab: Lab) -> None:
+    lab.cloud.outside.set_region(REGION, sold_out=((lab.vm.zone, lab.vm.type),))
+    given = {"RegionId": REGION, "DestinationResource": "SystemDisk", "ZoneId": lab.vm.zone}
+    found = lab.call("DescribeAvailableResource", {**given, "InstanceType": lab.vm.type})
+    (row,) = found["AvailableZones"]["AvailableZone"]
+    assert row["StatusCategory"] == "WithoutStock"
 
 
 def test_tags_can_be_put_on_and_taken_off(lab: Lab) -> None:

@@ -345,6 +345,128 @@ async def test_an_id_that_ecs_refuses_hides_no_other_instance() -> None:
     assert lab.transport.counts["DescribeInstances"] == 2  # the bad one is asked alone now
 
 
+Bend = Callable[[list[dict[str, object]]], None]
+LISTS = {
+    "DescribeInstances": ("Instances", "Instance"),
+    "DescribeDisks": ("Disks", "Disk"),
+    "DescribeSnapshots": ("Snapshots", "Snapshot"),
+}
+
+
+def bent(lab: Lab, action: str, bend: Bend) -> Inventory:
+    """Return an inventory that gets the records of `action` as `bend` leaves them."""
+
+    async def read(asked: str, params: Params) -> Body:
+        body = await lab.transport.call(asked, params)
+        if asked == action:
+            outer, inner = LISTS[action]
+            bend(body[outer][inner])
+        return body
+
+    return Inventory(read, "cn-hangzhou")
+
+
+def with_fields(name: str, value: str, **fields: object) -> Bend:
+    """Let the record whose `name` is `value` have these fields; None: not at all."""
+
+    def bend(records: list[dict[str, object]]) -> None:
+        for record in records:
+            if record[name] == value:
+                record.update(fields)
+                for gone in [k for k, v in fields.items() if v is None]:
+                    del record[gone]
+
+    return bend
+
+
+@pytest.mark.parametrize("disks", Disks)
+@pytest.mark.parametrize(
+    "odd", [{"ImageId": ""}, {"OperationLocks": {"LockReason": None}}, {"Tags": 7}]
+)
+async def test_an_odd_instance_fails_for_itself_alone(odd: dict[str, object], disks: Disks) -> None:
+    lab = Lab(100)
+    bad = lab.ids[7]
+    inventory = bent(lab, "DescribeInstances", with_fields("InstanceId", bad, **odd))
+    looks = [inventory.look(i, disks=disks) for i in lab.ids]
+    answers = await asyncio.gather(*looks, return_exceptions=True)
+    assert [i for i, a in zip(lab.ids, answers, strict=True) if isinstance(a, EcsError)] == [bad]
+    assert isinstance(answers[7], NoAnswer)
+    assert answers[7].failure.code == "Unreadable"
+
+
+@pytest.mark.parametrize("odd", [{"Size": "big"}, {"OperationLocks": {}}, {"InstanceId": 7}])
+@pytest.mark.parametrize("disks", [Disks.KNOWN, Disks.ALL])
+async def test_an_odd_disk_fails_for_its_instance_alone(
+    odd: dict[str, object], disks: Disks
+) -> None:
+    lab = Lab(100)
+    bad = lab.cloud.look(lab.ids[7]).system_disk_id
+    inventory = bent(lab, "DescribeDisks", with_fields("DiskId", bad, **odd))
+    looks = [inventory.look(i, disks=disks) for i in lab.ids]
+    answers = await asyncio.gather(*looks, return_exceptions=True)
+    failed = [i for i, a in zip(lab.ids, answers, strict=True) if isinstance(a, EcsError)]
+    assert failed == [lab.ids[7]]
+
+
+async def test_a_data_disk_that_cannot_be_read_is_missed_and_not_absent() -> None:
+    lab = Lab(100)
+    (bad,) = lab.cloud.look(lab.ids[7]).data_disk_ids
+    bend = with_fields("DiskId", bad, Status=None, InstanceId=None)
+    inventory = bent(lab, "DescribeDisks", bend)
+    looks = [inventory.look(i, disks=Disks.ALL) for i in lab.ids]
+    answers = await asyncio.gather(*looks, return_exceptions=True)
+    failed = [i for i, a in zip(lab.ids, answers, strict=True) if isinstance(a, EcsError)]
+    assert failed == [lab.ids[7]]
+
+
+async def test_a_sweep_passes_over_what_is_odd_and_tells_of_the_rest() -> None:
+    lab = Lab(30)
+    told: list[str] = []
+    odd_vm, odd_disk = lab.ids[7], lab.cloud.look(lab.ids[8]).system_disk_id
+    strange = False
+
+    async def read(action: str, params: Params) -> Body:
+        body = await lab.transport.call(action, params)
+        if strange and action == "DescribeInstances":
+            with_fields("InstanceId", odd_vm, OperationLocks=None)(body["Instances"]["Instance"])
+        if strange and action == "DescribeDisks":
+            with_fields("DiskId", odd_disk, Size=None)(body["Disks"]["Disk"])
+        return body
+
+    inventory = Inventory(read, "cn-hangzhou", on_change=told.append)
+    for instance_id in lab.ids:
+        inventory.register(instance_id)
+    await look_at_all(inventory, lab.ids)
+    strange = True
+    for instance_id in lab.ids[7:10]:
+        lab.cloud.outside.set_tags(instance_id, {"team": "other"})
+    await inventory.sweep()
+    assert told == [lab.ids[9]]
+    strange = False
+    await inventory.sweep()
+    assert sorted(told) == sorted(lab.ids[7:10])
+
+
+async def test_a_record_without_an_id_is_not_taken_for_an_absence() -> None:
+    lab = Lab(3)
+    bend = with_fields("InstanceId", lab.ids[1], InstanceId=None)
+    inventory = bent(lab, "DescribeInstances", bend)
+    looks = [inventory.look(i, disks=Disks.NONE) for i in [*lab.ids, "i-nobody"]]
+    answers = await asyncio.gather(*looks, return_exceptions=True)
+    assert [isinstance(answer, NoAnswer) for answer in answers] == [False, True, False, True]
+
+
+async def test_an_odd_snapshot_fails_for_who_waits_for_it_alone() -> None:
+    lab = Lab(2)
+    made = [lab.fleet.snapshot(lab.cloud.look(i).system_disk_id, done=False) for i in lab.ids]
+    bend = with_fields("SnapshotId", made[0].id, Status=None)
+    lookups = bent(lab, "DescribeSnapshots", bend).lookups
+    looks = [lookups.snapshot(s) for s in (made[0].id, made[1].id, "s-none")]
+    odd, good, none = await asyncio.gather(*looks, return_exceptions=True)
+    assert isinstance(odd, NoAnswer)
+    assert [getattr(s, "status", None) for s in (good, none)] == ["progressing", ""]
+
+
 async def test_a_refusal_that_no_id_is_to_blame_for_is_not_looked_into_for_ever() -> None:
     lab = Lab(100)
 

@@ -20,6 +20,7 @@ from sysdisk.api.spec import (
     StoppedMode,
 )
 from sysdisk.api.status import OperationInputs
+from sysdisk.core.world import Slot
 from sysdisk.ecs import calls
 
 BARE = OperationInputs(
@@ -200,8 +201,23 @@ def test_every_parameter_that_can_be_declared_has_its_place() -> None:
                 resource_type="instance",
                 zone_id="r-h",
                 instance_type="ecs.g7.large",
+                io_optimized="optimized",
             ),
-            calls.describe_supply("r", "r-h", "ecs.g7.large"),
+            calls.describe_supply("r", Slot("r-h", "ecs.g7.large")),
+        ),
+        (
+            "describe_available_resource",
+            models.DescribeAvailableResourceRequest(
+                region_id="r",
+                destination_resource="SystemDisk",
+                resource_type="instance",
+                zone_id="r-h",
+                instance_type="ecs.g7.large",
+                instance_charge_type="PrePaid",
+                spot_strategy="NoSpot",
+                io_optimized="none",
+            ),
+            calls.describe_supply("r", Slot("r-h", "ecs.g7.large", "PrePaid", "NoSpot", False)),
         ),
         ("describe_regions", models.DescribeRegionsRequest(), calls.describe_regions()),
         (
