@@ -18,6 +18,7 @@ from sysdisk.core.model import (
     EcsWrite,
     Event,
     Look,
+    Nothing,
     ReplaceSystemDisk,
     StopInstance,
     Subject,
@@ -25,7 +26,14 @@ from sysdisk.core.model import (
 from sysdisk.core.orders import ORDERS, used_up
 from sysdisk.core.policy import calendar, effective, wants_backup
 from sysdisk.core.tokens import client_token
-from sysdisk.core.under_way import TURN_LOOK, accept_by, replace_text, stop_text, waits_text
+from sysdisk.core.under_way import (
+    TURN_LOOK,
+    TURN_TOLD,
+    accept_by,
+    replace_text,
+    stop_text,
+    waits_text,
+)
 from sysdisk.core.verdict import verdict
 from sysdisk.core.world import Power
 
@@ -46,6 +54,8 @@ def begin(due: Due) -> Decision:
         return look(due.subject, Look(fresh=True, disks=DiskLook.ALL))
     opening = _opening(due)
     wait = observed.turn_in(type(opening.action).__name__)
+    if timedelta(0) < wait < TURN_TOLD:
+        return Decision(Nothing(), due.subject.status, Reason.AWAITING_SLOT, wait)
     if wait:
         return due.refuse(
             Reason.AWAITING_SLOT,

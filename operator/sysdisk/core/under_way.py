@@ -12,7 +12,7 @@ from sysdisk.api.reasons import Reason, reason_of
 from sysdisk.api.status import Operation, OperationInputs, SystemDiskSpecStatus
 from sysdisk.core import words
 from sysdisk.core.ending import with_cause
-from sysdisk.core.model import POLL, Action, Decision, EcsWrite, Look, Subject
+from sysdisk.core.model import POLL, Action, Decision, EcsWrite, Look, Nothing, Subject
 from sysdisk.core.tokens import client_token
 from sysdisk.core.verdict import verdict, with_sight
 from sysdisk.core.wanted import plan_id_of
@@ -23,6 +23,9 @@ SKEW: Final = timedelta(minutes=1)
 
 TOKEN_LIFE: Final = timedelta(hours=1)
 """An intent older than this is not sent again: ECS may have forgotten its token (unverified)."""
+
+TURN_TOLD: Final = timedelta(seconds=10)
+"""A turn that is nearer is waited for without a word: each costs a write."""
 
 TURN_LOOK: Final = timedelta(seconds=15)
 """The longest time between two looks of an operation whose next write waits for its turn."""
@@ -88,13 +91,18 @@ class Pass:
     def send(self, sent: Operation, action: EcsWrite, reason: Reason, message: str) -> Decision:
         """Return the decision that records the intent `sent`, and then performs `action`.
 
-        Where that has to wait for its turn, what is known without it is recorded: deadlines run.
+        Where that has to wait for its turn, what is known without it is recorded if it takes long,
+        or if a deadline begins: that has to run meanwhile.
         """
         wait = self.observed.turn_in(type(action).__name__)
         if not wait:
             return self.with_op(sent).say(reason, message, action=action)
+        pause = self.until(self.now + min(wait, TURN_LOOK))
+        was = self.subject.status.operation
+        if wait < TURN_TOLD and was is not None and was.give_back_by == self.op.give_back_by:
+            return Decision(Nothing(), self.subject.status, reason, pause)
         text = f"{message} {waits_text(action, self.op.account)}"
-        return self.say(reason, text, look_again=self.until(self.now + min(wait, TURN_LOOK)))
+        return self.say(reason, text, look_again=pause)
 
     def until(self, due: datetime) -> timedelta:
         """Return the time until `due`, and not past the deadline for giving the machine back."""

@@ -49,6 +49,26 @@ def test_what_waits_for_its_turn_is_not_intended(
     assert decision.look_again == timedelta(seconds=15)
 
 
+SOON = tuple((action, timedelta(seconds=4)) for action, _ in HELD)
+
+
+def test_a_turn_that_is_near_is_waited_for_without_a_word() -> None:
+    starting = under_way(Step.START)
+    decision = decide(starting, replaced("Stopped", turns=SOON), at(2))
+    assert (decision.action, decision.status) == (Nothing(), starting.status)
+    assert decision.look_again == timedelta(seconds=4)
+    resting = decide(subject(), seen(turns=SOON), at(2))
+    assert (resting.action, resting.status) == (Nothing(), subject().status)
+    assert resting.look_again == timedelta(seconds=4)
+
+
+def test_a_deadline_that_begins_is_recorded_however_near_the_turn() -> None:
+    stopped = decide(under_way(Step.STOP), seen("Stopped", turns=SOON), at(20))
+    op = stopped.status.operation
+    assert op is not None
+    assert (op.step, op.give_back_by) == (Step.REPLACE, at(20) + op.inputs.give_back_after)
+
+
 def test_the_deadline_to_give_back_is_recorded_though_nothing_may_be_sent() -> None:
     stopped = decide(under_way(Step.STOP), seen("Stopped", turns=HELD), at(20))
     op = stopped.status.operation
