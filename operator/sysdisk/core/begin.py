@@ -54,9 +54,9 @@ def begin(due: Due) -> Decision:
         return look(due.subject, Look(fresh=True, disks=DiskLook.ALL))
     opening = _opening(due)
     wait = observed.turn_in(type(opening.action).__name__)
-    if timedelta(0) < wait < TURN_TOLD:
+    if timedelta(0) < wait < TURN_TOLD and not due.subject.has_finalizer:
         return Decision(Nothing(), due.subject.status, Reason.AWAITING_SLOT, wait)
-    if wait:
+    if wait >= TURN_TOLD:
         return due.refuse(
             Reason.AWAITING_SLOT,
             f"Plan {due.plan.id} is due. Not begun yet: "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -12,7 +13,7 @@ from tests.support.builders import at, replaced, seen, subject, under_way
 from sysdisk.api.reasons import Reason
 from sysdisk.api.status import Outcome, Step
 from sysdisk.core.decide import decide
-from sysdisk.core.model import AddFinalizer, Nothing
+from sysdisk.core.model import AddFinalizer, Nothing, RemoveFinalizer, StopInstance
 from sysdisk.core.world import Observed
 
 HELD = tuple(
@@ -60,6 +61,14 @@ def test_a_turn_that_is_near_is_waited_for_without_a_word() -> None:
     resting = decide(subject(), seen(turns=SOON), at(2))
     assert (resting.action, resting.status) == (Nothing(), subject().status)
     assert resting.look_again == timedelta(seconds=4)
+
+
+def test_an_object_that_has_our_finalizer_keeps_it_while_its_turn_is_near() -> None:
+    held = replace(subject(), has_finalizer=True)
+    near = decide(held, seen(turns=SOON), at(2))
+    assert isinstance(near.action, StopInstance)
+    far = decide(held, seen(turns=HELD), at(2))
+    assert (far.action, far.reason) == (RemoveFinalizer(), R.AWAITING_SLOT)
 
 
 def test_a_deadline_that_begins_is_recorded_however_near_the_turn() -> None:
