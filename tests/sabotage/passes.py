@@ -16,6 +16,7 @@ TROUBLES: Final = (
     "test_one_of_two_operators_is_frozen_at_its_call_and_the_other_finishes",
     "tests/simulation/test_troubles.py::test_what_schedules_once_found_does_not_come_back",
 )
+DENIED: Final = "tests/simulation/test_denied.py"
 TURNS: Final = "tests/simulation/test_turns.py"
 RULES: Final = ("tests/simulation/test_guard_rails.py",)
 GRANTS: Final = ("tests/controllers/test_grants.py",)
@@ -98,6 +99,24 @@ PASSES: Final = (
         "is not None and op.stopped_by_us\n        if not owed",
         "is not None\n        if not owed",
         RULES,
+    ),
+    Change(
+        "forget-with-each-look-that-another-failed",
+        (Rule.I10, Rule.I8),
+        f"{CONTROLLERS}/reconcile.py",
+        "                    if observed.failure and self._blinked(subject, observed):\n",
+        "                    if not observed.failure:\n"
+        "                        self._failing.pop(subject.key, None)\n"
+        "                    elif self._blinked(subject, observed):\n",
+        (DENIED,),
+    ),
+    Change(
+        "take-a-refused-read-for-one-that-passes",
+        (Rule.I10,),
+        f"{CONTROLLERS}/observe.py",
+        "refused=exc.failure if _for_good(exc) else None",
+        "refused=None",
+        (DENIED,),
     ),
     Change(
         "say-nothing-of-a-record-that-is-not-understood",

@@ -150,6 +150,10 @@ EXPLAINED: Final[dict[Reason, tuple[str, str]]] = {
         "apply it again: a deleted one goes after 15 minutes, or at once with "
         "`sysdisk release NAME`, which alone does not cure it.",
     ),
+    Reason.READ_REFUSED: (
+        "ECS refuses a read that planning needs: as a rule the identity lacks a permission.",
+        "Grant what the message names; `sysdisk ram-policy` prints all that is needed.",
+    ),
     Reason.NOT_UNDERSTOOD: (
         "The object holds something that this version of the operator does not know: another "
         "version wrote it, or somebody by hand. Nothing is done.",

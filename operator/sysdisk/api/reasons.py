@@ -80,6 +80,7 @@ class Reason(StrEnum):
     MACHINE_LEFT_STOPPED = "MachineLeftStopped"
     RECORD_NOT_OURS = "RecordNotOurs"
     NOT_UNDERSTOOD = "NotUnderstood"
+    READ_REFUSED = "ReadRefused"
 
 
 _DONE: Final = frozenset({Reason.UP_TO_DATE, Reason.DRIFTED, Reason.LOGIN_PENDING})

@@ -7,10 +7,12 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final, TypeVar
 
+from sysdisk.controllers.account_health import keeps_out
 from sysdisk.controllers.accounts import Accounts
 from sysdisk.controllers.logins import Login, read_login
 from sysdisk.controllers.recorder import Unreadable, read_subject, stand_in
 from sysdisk.controllers.store import Store
+from sysdisk.core.answers import ErrorClass
 from sysdisk.core.model import DiskLook, Key, Look, Subject
 from sysdisk.core.world import (
     AccountLook,
@@ -23,7 +25,7 @@ from sysdisk.core.world import (
 )
 from sysdisk.ecs.account import RegionClient
 from sysdisk.ecs.batches import together
-from sysdisk.ecs.errors import EcsError, NotYet
+from sysdisk.ecs.errors import EcsError, NotYet, Refusal
 from sysdisk.ecs.sights import Disks, Sight
 from sysdisk.kube.errors import KubeError
 from sysdisk.kube.port import Kube
@@ -106,7 +108,8 @@ class Eyes:
         except NotYet:
             raise
         except EcsError as exc:
-            return await self._failed(observed, exc.failure.text().rstrip("."))
+            seen = await self._failed(observed, exc.failure.text().rstrip("."))
+            return replace(seen, refused=exc.failure if _for_good(exc) else None)
 
     async def _look(
         self, subject: Subject, observed: Observed, look: Look, region: RegionClient
@@ -271,6 +274,17 @@ def _with(observed: Observed, sight: Sight, *, fresh: bool) -> Observed:
         data_disk_ids=sight.data_disk_ids,
         fresh=fresh,
         seen_at=sight.seen_at,
+    )
+
+
+def _for_good(error: EcsError) -> bool:
+    """Whether ECS refused this very read, for a reason that only a person can put right."""
+    failure = error.failure
+    return (
+        isinstance(error, Refusal)
+        and failure.error_class is ErrorClass.USER
+        and failure.known
+        and not keeps_out(failure.code)
     )
 
 

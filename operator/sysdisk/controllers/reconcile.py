@@ -246,26 +246,26 @@ class Reconciler:
             match decision.action:
                 case Look() as look:
                     observed = await eyes.look(subject, observed, look)
-                    if self._blinked(subject, observed):
+                    if observed.failure and self._blinked(subject, observed):
                         return BLINK
                 case AddFinalizer():
                     subject = await self._add_finalizer(subject, observed)
                 case _:
+                    if not observed.failure:
+                        self._failing.pop(subject.key, None)
                     return await self._carry_out(subject, decision, eyes, decided)
         log.error("a pass asked for too many looks", extra={"key": str(subject.key)})
         return self._resync
 
     def _blinked(self, subject: Subject, observed: Observed) -> bool:
-        """Whether ECS could not be asked just now: at rest that is nothing to tell for a while.
+        """Whether that ECS could not be asked is nothing to tell yet: at rest, for a while.
 
-        With an operation under way the core decides, by the operation's own times.
+        With an operation under way the core decides, by the operation's own times. What only a
+        person can cure is told at once.
         """
-        if not observed.failure:
-            self._failing.pop(subject.key, None)
-            return False
-        if observed.account is not None:
+        if observed.account is not None and observed.refused is None:
             self._accounts.doubt(observed.account.name)
-        if subject.status.operation is not None:
+        if subject.status.operation is not None or observed.refused is not None:
             return False
         now = self._clock.monotonic()
         return now - self._failing.setdefault(subject.key, now) < BLINK_SECONDS

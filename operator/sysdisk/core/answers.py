@@ -18,6 +18,8 @@ class Failure:
     request_id: str = ""
     advice: str = ""
     throttled: bool = False
+    action: str = ""
+    """The ECS action that was asked for, where it is known."""
     known: bool = True
     """The code is on a list, so that its class is no guess."""
 

@@ -17,6 +17,7 @@ from sysdisk.api.status import (
     SystemDiskSpecStatus,
 )
 from sysdisk.core import approval
+from sysdisk.core.answers import Failure
 from sysdisk.core.begin import begin
 from sysdisk.core.gates import Due, drift_extras, look, passed
 from sysdisk.core.model import (
@@ -62,6 +63,8 @@ def at_rest(subject: Subject, observed: Observed, now: datetime) -> Decision:
         return _no_account(subject, account, now)
     if observed.no_region or (subject.spec.region_id and _blames_region(observed.failure)):
         return _no_region(subject, account, now)
+    if observed.refused is not None:
+        return _refused(subject, account, observed.refused, now)
     if observed.failure:
         return _not_ready(subject, account, observed.failure, now)
     if not observed.instance_seen:
@@ -112,11 +115,29 @@ def _not_ready(subject: Subject, account: AccountLook, why: str, now: datetime) 
     ):
         reason = reason_of(ready, Reason.ACCOUNT_NOT_READY)
         return Decision(Nothing(), subject.status, reason, timedelta(seconds=30))
-    text = (
-        f"EcsAccount {account.name} is not ready: {clause(why or 'see its Ready condition')}. "
-        "It goes on by itself when the account is."
-    )
+    if account.state is AccountState.OK:
+        text = (
+            f"ECS cannot be asked through EcsAccount {account.name}: {clause(why)}. It goes on by "
+            "itself when ECS answers."
+        )
+    else:
+        text = (
+            f"EcsAccount {account.name} is not ready: {clause(why or 'see its Ready condition')}. "
+            "It goes on by itself when the account is."
+        )
     reason = Reason.ACCOUNT_NOT_READY
+    return verdict(subject, subject.status, reason, steady(ready, text), now)
+
+
+def _refused(subject: Subject, account: AccountLook, failure: Failure, now: datetime) -> Decision:
+    """ECS does not let the account see what a plan is made of: nothing is known any more."""
+    what = failure.action or "a read"
+    said, advice = clause(failure.text()), clause(failure.advice) or "Ask an admin for it"
+    text = (
+        f"ECS refuses {what} through EcsAccount {account.name}: {said}. {advice}. It is asked "
+        "again by itself."
+    )
+    ready, reason = subject.status.condition(Kind.READY), Reason.READ_REFUSED
     return verdict(subject, subject.status, reason, steady(ready, text), now)
 
 

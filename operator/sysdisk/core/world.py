@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from sysdisk.core.answers import Failure
+
 
 class Power(StrEnum):
     """Status of an instance. Source: ECS DescribeInstances, Status."""
@@ -334,6 +336,8 @@ class Observed:
     """Plan, and never write to ECS."""
     failure: str = ""
     """Why ECS could not be asked, when it could not."""
+    refused: Failure | None = None
+    """The refusal behind `failure`, where only a person can cure it: a permission, as a rule."""
     no_region: bool = False
     """It could not be asked because there is no such region."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 
 from sysdisk.api.account import Limits
 from sysdisk.api.spec import StoppedMode
@@ -188,6 +189,7 @@ class RegionClient:
             return await self._transport.call(action, params, not_after=not_after)
         except EcsError as error:
             code = error.failure.code
+            error.failure = replace(error.failure, action=action)
             if isinstance(error, Throttled):
                 until = self._limiter.rest(action, error.retry_after)
                 fields = {"action": action, "region": self.region_id, "until": until.isoformat()}

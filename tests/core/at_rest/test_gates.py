@@ -19,6 +19,7 @@ from tests.support.builders import (
     account,
     after,
     at,
+    error,
     opened,
     operation,
     ready,
@@ -291,6 +292,28 @@ def test_a_reason_of_a_later_version_does_not_break_this_one() -> None:
     right = replace(right, status=right.status.replace(conditions=strange))
     decision = decide(right, seen(failure="no credentials"), at(1))
     assert decision.status == right.status
+
+
+def test_a_read_that_ecs_refuses_needs_a_person_also_where_all_was_right() -> None:
+    denied = replace(error("Forbidden.RAM"), action="DescribeImages", advice="Ask for it.")
+    for what in (subject(), settled()):
+        decision = decide(what, seen(failure="Forbidden.RAM", refused=denied), at(1))
+        assert (decision.action, decision.reason) == (Nothing(), R.READ_REFUSED)
+        assert ready(decision)[0] == "False"
+        assert ready(decision)[2].startswith("ECS refuses DescribeImages through EcsAccount ")
+        assert "Ask for it. It is asked again" in ready(decision)[2]
+    bare = replace(error("Forbidden.RAM"), advice="")
+    said = ready(decide(subject(), seen(failure="x", refused=bare), at(1)))[2]
+    assert said.startswith("ECS refuses a read through")
+    assert "Ask an admin for it." in said
+
+
+def test_an_account_that_works_is_not_blamed_for_an_answer_that_does_not_come() -> None:
+    said = ready(decide(subject(), seen(failure="NoAnswer: lost"), at(1)))[2]
+    assert said == (
+        "ECS cannot be asked through EcsAccount default: NoAnswer: lost. It goes on by itself when "
+        "ECS answers."
+    )
 
 
 def test_failing_calls_are_not_written_one_by_one() -> None:
