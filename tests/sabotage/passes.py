@@ -124,7 +124,7 @@ PASSES: Final = (
         f"{CONTROLLERS}/reconcile.py",
         "        await self._recorder.tell(subject, decision.status)\n",
         "",
-        RULES,
+        ("tests/simulation/test_not_ours.py",),
     ),
     Change(
         "begin-on-a-machine-of-a-record-that-is-not-understood",
@@ -132,7 +132,7 @@ PASSES: Final = (
         f"{CONTROLLERS}/observe.py",
         '                if not body["status"].get("operation"):\n                    continue\n',
         "                continue\n",
-        RULES,
+        ("tests/simulation/test_not_ours.py",),
     ),
     Change(
         "forget-the-stop-that-was-sent",
