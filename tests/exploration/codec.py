@@ -1,4 +1,4 @@
-"""States as rows of numbers: what can make no difference is dropped, equal parts are stored once."""
+"""States as rows of numbers: what can make no difference is dropped, equal parts are kept once."""
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ class Codec:
         self.specs, self.operators = range(specs), range(operators)
         self.records = range(1, 1 + specs)
         self.secret, self.window = 1 + specs, 2 + specs
-        self.agents = [[3 + specs + o * (specs + 1) + k for k in range(specs)] for o in range(operators)]
+        self.agents = [
+            [3 + specs + o * (specs + 1) + k for k in range(specs)] for o in range(operators)
+        ]
         self.frozen = [3 + specs + o * (specs + 1) + specs for o in range(operators)]
         self.width = 3 + specs + operators * (specs + 1)
 
@@ -40,11 +42,19 @@ class Codec:
 
     def row(self, state: State) -> list[int]:
         """Return the row of `state`."""
-        number = self.number
-        row = [number(state.cloud), *map(number, state.records), state.secret, state.window]
-        for operator in state.operators:
-            row += [*map(number, operator.agents), operator.frozen]
-        return row
+        return [self.entry(part) for part in self.flat(state)]
+
+    def flat(self, state: State) -> list[Part | int]:
+        """Return what the columns of the row of `state` stand for."""
+        cloud, records, operators, secret, window = state
+        flat: list[Part | int] = [cloud, *records, secret, window]
+        for operator in operators:
+            flat += [*operator.agents, operator.frozen]
+        return flat
+
+    def entry(self, part: Part | int) -> int:
+        """Return what stands for `part` in a row."""
+        return int(part) if isinstance(part, int) else self.number(part)
 
     def state(self, row: Sequence[int]) -> State:
         """Return the state of `row`."""
@@ -55,9 +65,6 @@ class Codec:
         )
         records = tuple(parts[row[column]] for column in self.records)
         return State(parts[row[0]], records, operators, row[self.secret], bool(row[self.window]))
-
-    def __len__(self) -> int:
-        return len(self.parts)
 
     # -- what makes no difference ----------------------------------------------------------------
 

@@ -79,7 +79,8 @@ class Numbers:
     def _claim(self, which: Ints, at: Places) -> Ints:
         """Return who of `which` may have the empty slots `at`: of equals, one."""
         self._slots[at] = which
-        return which[self._slots[at] == which]
+        won: Ints = which[self._slots[at] == which]
+        return won
 
     def _places(self, rows: Ints) -> Places:
         mixed = np.zeros(rows.shape[1], np.uint64)
@@ -106,6 +107,14 @@ class Numbers:
                 left, at = left[is_left], at[is_left] + 1 & size - 1
 
 
+def first_places(numbers: Ints, known: int) -> Places:
+    """Return where each number from `known` on is first, when they follow each other."""
+    news = np.flatnonzero(numbers >= known)[::-1]
+    places = np.empty(numbers.max(initial=known - 1) + 1 - known, np.int64)
+    places[numbers[news] - known] = news
+    return places
+
+
 class Memo:
     """What follows from a row of `keys` numbers: any count of outcomes of `width` numbers each."""
 
@@ -125,10 +134,10 @@ class Memo:
         """
         known = len(self)
         numbers = self._numbers(keys)
-        news = np.flatnonzero(numbers >= known)
-        places = np.empty(len(self) - known, np.int64)
-        places[numbers[news] - known] = news
-        first, spans, outcomes = len(self._outcomes), [], []
+        places = first_places(numbers, known)
+        first = len(self._outcomes)
+        spans: list[tuple[int, int]] = []
+        outcomes: list[Sequence[int]] = []
         for number, place in enumerate(places.tolist(), start=known):
             found, broken = ask(place)
             if broken:
@@ -143,7 +152,8 @@ class Memo:
 
     def counts(self, numbers: Ints) -> Ints:
         """Return how much follows from each."""
-        return self._spans.all[1][numbers]
+        counts: Ints = self._spans.all[1][numbers]
+        return counts
 
     def spread(self, numbers: Ints) -> tuple[Places, Ints]:
         """Return everything that follows: the place in `numbers` that it is from, and it."""
@@ -163,7 +173,8 @@ class Memo:
     def map(self, tell: Callable[..., int], *columns: Ints) -> Ints:
         """Return what `tell` says of each row of `columns`: one number."""
         numbers = self._heard(lambda *row: [[tell(*row)]], columns)
-        return self._outcomes.all[0][numbers]
+        outcomes: Ints = self._outcomes.all[0][numbers]
+        return outcomes
 
     def spread_map(
         self, tell: Callable[..., Sequence[Sequence[int]]], *columns: Ints
@@ -190,7 +201,8 @@ class Trait:
         new = self._parts[len(self._told) :]
         if new:
             self._told.extend(np.array([[self._tell(part) for part in new]], np.int32))
-        return self._told.all[0][column]
+        told: Ints = self._told.all[0][column]
+        return told
 
 
 class Numbered:

@@ -8,8 +8,8 @@ from typing import Final
 
 import numpy as np
 
-from tests.exploration import judge
 from tests.exploration import cloud as toy
+from tests.exploration import judge
 from tests.exploration.book import Book
 from tests.exploration.cloud import Cloud
 from tests.exploration.codec import Codec

@@ -177,7 +177,7 @@ class Model:
     # -- a pass --------------------------------------------------------------------------------
 
     def act(self, state: State, o: int, k: int) -> Iterator[Next]:
-        """Yield the next step of an operator that is not frozen, for one spec; nothing: none is due."""
+        """Yield the next step of an operator that is not frozen, for one spec, if there is one."""
         agent = state.operators[o].agents[k]
         if agent.phase is None:
             after, label = self._begin(state, o, k, agent)

@@ -26,7 +26,7 @@ class Plainly:
         self._names = Numbered(_names)
         self._mentions = Numbered(self._mentioned)
         self._names_of, self._mentions_of = trait(self._names), trait(self._mentions)
-        self._kept = np.full((64, 64), UNASKED, np.int32)
+        self._kept: Ints = np.full((64, 64), UNASKED, np.int32)
         """Which names that a cloud knows a part mentions, as bits."""
         self._notes, self._clouds = Memo(2, 1), Memo(3, 2)
 
@@ -74,7 +74,7 @@ class Plainly:
         known = np.array([len(self._names.values), len(self._mentions.values)])
         room = np.array(self._kept.shape)
         if (known > room).any():
-            grown = np.full(np.where(known > room, 2 * known, room), UNASKED, np.int32)
+            grown: Ints = np.full(np.where(known > room, 2 * known, room), UNASKED, np.int32)
             grown[: room[0], : room[1]] = self._kept
             self._kept = grown
 

@@ -9,6 +9,7 @@ from tests.exploration.columns import Growing, Ints, Numbers, Places
 from tests.exploration.plainly import Plainly
 
 AT_ONCE = 1 << 19
+FEW = 1 << 15
 NOBODY = -1
 
 
@@ -79,11 +80,11 @@ class Paths:
         while len(left) != before:
             before = len(left)
             pieces = [
-                self._unfinished(left[max(end - AT_ONCE, 0) : end])
-                for end in range(len(left), 0, -AT_ONCE)
+                self._unfinished(left[max(end - FEW, 0) : end]) for end in range(len(left), 0, -FEW)
             ]
             left = np.concatenate([left[:0], *reversed(pieces)])
-        return numbers[left]
+        unended: Ints = numbers[left]
+        return unended
 
     def _unfinished(self, opened: Places) -> Places:
         """Return those of `opened` that are not done with."""

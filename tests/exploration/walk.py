@@ -19,10 +19,11 @@ import numpy as np
 from tests.exploration import trouble
 from tests.exploration.cloud import Broken
 from tests.exploration.codec import Codec
-from tests.exploration.columns import Growing, Ints
+from tests.exploration.columns import Growing, Ints, first_places
 from tests.exploration.jury import Jury
+from tests.exploration.kinds import Following
 from tests.exploration.model import Model
-from tests.exploration.moves import Following, Moves
+from tests.exploration.moves import Moves
 from tests.exploration.state import Next, State
 from tests.exploration.states import AT_ONCE, NOBODY, Paths, States
 
@@ -63,6 +64,7 @@ class Report:
     resting: int = 0
     statuses: int = 0
     seconds: float = 0.0
+    """On a CPU."""
     complete: bool = True
     findings: list[Finding] = field(default_factory=list)
     broken: int = 0
@@ -104,7 +106,7 @@ class Walk:
 
     def run(self, beginnings: list[State]) -> Report:
         """Return what there is to see from `beginnings`."""
-        begun, report = time.monotonic(), self._report
+        begun, report = time.process_time(), self._report
         most = self._bounds.faults, self._bounds.edits
         rows = np.array([self._codec.row(state) for state in beginnings], np.int32).T
         begin = self._enter(rows, np.full(len(beginnings), NOBODY, np.int32))
@@ -114,7 +116,7 @@ class Walk:
             self._layer(*used)
             self._tell(
                 f"{report.reached}: {len(self._states)} states, "
-                f"{report.transitions} transitions, {time.monotonic() - begun:.0f} s, "
+                f"{report.transitions} transitions, {time.process_time() - begun:.0f} s, "
                 f"{len(self._codec.parts)} parts, {len(self._model.book)} records"
             )
             if not report.complete:
@@ -124,7 +126,7 @@ class Walk:
         report.depth = int(self._ways.all[1].max(initial=0))
         report.statuses = len(self._model.book)
         report.findings = list(self._kinds.values())
-        report.seconds = time.monotonic() - begun
+        report.seconds = time.process_time() - begun
         return report
 
     # -- reaching ------------------------------------------------------------------------------
@@ -137,19 +139,19 @@ class Walk:
         while len(numbers):
             following = []
             for begin in range(0, len(numbers), AT_ONCE):
-                following.append(self._open(numbers[begin : begin + AT_ONCE], faults, edits))
+                reached = self._open(numbers[begin : begin + AT_ONCE], faults, edits)
+                following.append(np.unique(reached[self._layers.all[0][reached] & covers == 0]))
                 if self._is_enough():
                     self._report.complete = False
                     self._report.reached += f" (in it {begin} of {len(numbers)} known)"
                     return
-            numbers = np.unique(np.concatenate(following))
-            numbers = numbers[self._layers.all[0][numbers] & covers == 0]
+            reached = np.concatenate(following)
+            numbers = np.unique(reached[self._layers.all[0][reached] & covers == 0])
 
     def _open(self, numbers: Ints, faults: int, edits: int) -> Ints:
         """Return what follows where nothing goes wrong. What troubles lead to is opened later."""
         rows = self._states.rows(numbers)
-        happened = self._moves.steps(rows)
-        self._dead |= self._hear(numbers)
+        happened = self._alive(numbers, self._moves.steps(rows))
         if faults < self._bounds.faults:
             self._price(numbers, self._moves.faults(rows), faults + 1, edits)
             self._price(numbers, self._moves.missed(rows, happened), faults + 1, edits)
@@ -162,6 +164,23 @@ class Walk:
         following = self._follow(numbers, happened)
         self._layers.all[0][numbers] |= _bit(faults, edits)
         return following
+
+    def _alive(self, numbers: Ints, happened: Following) -> Following:
+        """Return what follows, but for the states in which something breaks: nothing does."""
+        dead = self._hear(numbers)
+        if not dead:
+            return happened
+        self._dead |= set(numbers[dead].tolist())
+        source, rows = happened
+        goes_on = ~np.isin(source, dead)
+        return source[goes_on], rows[:, goes_on]
+
+    def _hear(self, numbers: Ints) -> list[int]:
+        """Return the places of the states from which something just broke."""
+        broke = dict(self._moves.broke())
+        for place, what in broke.items():
+            self._find(what, int(numbers[place]), ["and then it breaks"])
+        return list(broke)
 
     def _price(self, numbers: Ints, happened: Following, faults: int, edits: int) -> None:
         """Remember where a trouble leads, to open it with what is left."""
@@ -181,15 +200,13 @@ class Walk:
         counts = self._paths.add(numbers[is_new], place[source[of_new]], targets[of_new])
         self._report.transitions += int(counts.sum())
         self._rest(numbers[is_new][counts == 0])
-        return np.unique(targets)
+        return targets
 
     def _enter(self, rows: Ints, parents: Ints) -> Ints:
         """Return the numbers of states, as everybody calls them; judge those that are new."""
         known = len(self._states)
         numbers = self._states.number(rows)
-        news = np.flatnonzero(numbers >= known)
-        _, first = np.unique(numbers[news], return_index=True)
-        news = news[first]
+        news = first_places(numbers, known)
         parents = parents[news]
         depths = self._ways.all[1][parents] + 1 if known else np.zeros_like(parents)
         self._ways.extend(np.array([parents, depths], np.int32))
@@ -222,13 +239,6 @@ class Walk:
             self._find("I8: it goes round and round", int(rounds[0]), [])
 
     # -- stories -------------------------------------------------------------------------------
-
-    def _hear(self, numbers: Ints) -> set[int]:
-        """Return from which states a move that was just asked for breaks something."""
-        found = {int(numbers[place]): what for place, what in self._moves.broken}
-        for number, what in found.items():
-            self._find(what, number, ["and then it breaks"])
-        return set(found)
 
     def _find(self, what: str, number: int, more: list[str]) -> None:
         self._report.broken += 1
