@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from functools import partial
 from itertools import chain
-from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -13,27 +12,11 @@ from tests.exploration import cloud as toy
 from tests.exploration import trouble
 from tests.exploration.cloud import Cloud
 from tests.exploration.codec import Codec
-from tests.exploration.columns import Ints, Memo, Numbered, Places, Trait
+from tests.exploration.columns import Ints, Memo, Places, Trait
 from tests.exploration.kinds import Following, Kind, Kinds
 from tests.exploration.model import LONG_FROZEN, Model
-from tests.exploration.state import AT_REST, Agent, Part, Record
-
-IDLE: Final = 0
-SETTLES: Final = 1
-"""Its next step reads and writes itself and the record."""
-INTENDS: Final = 2
-"""It writes the record, and is judged by the cloud."""
-SENDS: Final = 3
-
-
-class Acts(NamedTuple):
-    """The steps of one operator for one spec, by what it is about to do."""
-
-    idle: Kind
-    gone: Kind
-    settles: Kind
-    intends: Kind
-    sends: Kind
+from tests.exploration.passes import IDLE, SENDS, Passes
+from tests.exploration.state import AT_REST, Agent
 
 
 class Moves:
@@ -42,20 +25,16 @@ class Moves:
     def __init__(self, model: Model, codec: Codec) -> None:
         self._model, self._codec = model, codec
         self._kinds = Kinds(codec)
+        self._passes = Passes(model, codec, self._kinds)
         trait = partial(Trait, codec.parts)
-        self._stage = trait(_stage)
-        self._sight = trait(Numbered(_sight))
-        self._rivalry = trait(self._rival)
         self._rests = trait(lambda p: p == AT_REST)
-        self._acts_at_all = trait(lambda p: isinstance(p, Agent) and p.phase is not None)
+        self._is_in_pass = trait(lambda p: isinstance(p, Agent) and p.phase is not None)
         self._may_be_deaf = trait(lambda p: isinstance(p, Agent) and trouble.may_be_deaf(p))
-        self._has_cached = trait(lambda p: isinstance(p, Agent) and p.cached is not None)
         self._flights = trait(lambda p: len(p.flights) if isinstance(p, Cloud) else 0)
         self._works = trait(lambda p: isinstance(p, Cloud) and bool(toy.works(p)))
         self._spans, self._older, self._deaf = Memo(1, 1), Memo(2, 1), Memo(2, 1)
         self._work, self._worked = Memo(1, 2), Memo(2, 1)
         every = [(o, k) for o in codec.operators for k in codec.specs]
-        self._acts = {(o, k): self._acts_of(o, k) for o, k in every}
         self._arrive = Kind([(0, None)], [0], model.arrivals)
         outside = [0, codec.secret, codec.window]
         interfere = partial(trouble.interfere, model)
@@ -68,21 +47,6 @@ class Moves:
         ]
 
     # -- the kinds -----------------------------------------------------------------------------
-
-    def _acts_of(self, o: int, k: int) -> Acts:
-        codec = self._codec
-        agent, record = codec.agents[o][k], codec.records[k]
-        ask = partial(self._model.act, o=o, k=k)
-        rivals = [(r, self._rivalry) for r in codec.records if r != record]
-        me: list[tuple[int, Trait | None]] = [(agent, None), (record, None)]
-        seen = [(0, self._sight), (codec.secret, None), (codec.window, None), *rivals]
-        return Acts(
-            idle=Kind([*me, *seen], [agent], ask),
-            gone=Kind([*me, (0, None), *rivals], [agent, 0], ask),
-            settles=Kind(me, [agent, record], ask, k),
-            intends=Kind([*me, (0, None)], [agent, record], ask, k),
-            sends=Kind([(agent, None), (0, None)], [agent, 0], ask),
-        )
 
     def _troubles_of(self, o: int) -> Iterator[Kind]:
         """Yield what may befall an operator as a whole."""
@@ -102,11 +66,6 @@ class Moves:
             Kind([(agent, None)], [agent], label, k),
         )
 
-    def _rival(self, part: Part) -> int:
-        if not isinstance(part, Record):
-            return 0
-        return 1 if self._model.book.under(part.status) else 2 + part.deleting
-
     # -- steps ---------------------------------------------------------------------------------
 
     def broke(self) -> list[tuple[int, str]]:
@@ -115,7 +74,7 @@ class Moves:
 
     def steps(self, rows: Ints) -> Following:
         """Return what happens next in each state where nothing goes wrong."""
-        found = [self._kinds.take(*due) for due in self._due(rows, np.arange(rows.shape[1]))]
+        found = self._passes.steps(rows)
         is_busy = np.zeros(rows.shape[1], bool)
         for source, _ in found:
             is_busy[source] = True
@@ -129,20 +88,6 @@ class Moves:
         found += self._working(rows, np.flatnonzero(~is_busy & works))
         found += self._tick(rows, np.flatnonzero(~is_busy & ~works))
         return _joined(found, rows)
-
-    def _due(self, rows: Ints, among: Places) -> Iterator[tuple[Kind, Ints, Places]]:
-        """Yield each kind of step that operators may take, with the states in which they are to."""
-        codec = self._codec
-        for (o, k), acts in self._acts.items():
-            at = among[rows[codec.frozen[o], among] == 0]
-            agents, records = rows[codec.agents[o][k], at], rows[codec.records[k], at]
-            stage = self._stage(agents)
-            is_gone = (records == 0) & (self._has_cached(agents) == 0)
-            yield acts.idle, rows, at[(stage == IDLE) & ~is_gone]
-            yield acts.gone, rows, at[(stage == IDLE) & is_gone]
-            yield acts.settles, rows, at[stage == SETTLES]
-            yield acts.intends, rows, at[stage == INTENDS]
-            yield acts.sends, rows, at[stage == SENDS]
 
     def _working(self, rows: Ints, at: Places) -> Iterator[Following]:
         """Yield what the cloud gets done."""
@@ -181,26 +126,29 @@ class Moves:
 
     def _tick(self, rows: Ints, at: Places) -> Iterator[Following]:
         """Yield the states `at` when so much time has passed that somebody has something to do."""
-        codec = self._codec
         source, seconds = self._ends(rows, at)
         while len(source):
             is_next = np.diff(source, prepend=-1) != 0
             places, spans = at[source[is_next]], seconds[is_next]
             after = self._later(rows[:, places], spans)
             is_over = self._flights(after[0]) != self._flights(rows[0, places])
-            is_over[self._awake(after)] = True
+            is_over[self._passes.awake(after)] = True
             yield places[is_over], after[:, is_over]
             is_left = ~is_next & ~np.isin(source, source[is_next][is_over])
             source, seconds = source[is_left], seconds[is_left]
-        sleeps = np.zeros(len(at), bool)
+        yield self._sleep(rows, at)
+
+    def _sleep(self, rows: Ints, at: Places) -> Following:
+        """Return the states `at` in which a process is frozen in a pass, a long sleep later."""
+        codec, sleeps = self._codec, np.zeros(len(at), bool)
         for agents, frozen in zip(codec.agents, codec.frozen, strict=True):
-            does = np.any([self._acts_at_all(rows[agent, at]) != 0 for agent in agents], axis=0)
-            sleeps |= (rows[frozen, at] == 1) & does
+            is_in_pass = np.any([self._is_in_pass(rows[agent, at]) for agent in agents], axis=0)
+            sleeps |= (rows[frozen, at] == 1) & is_in_pass
         places = at[sleeps]
         after = self._later(rows[:, places], np.full(len(places), LONG_FROZEN, np.int32))
         for frozen in codec.frozen:
             after[frozen] = np.where(after[frozen] != 0, 2, 0)
-        yield places, after
+        return places, after
 
     def _ends(self, rows: Ints, at: Places) -> tuple[Places, Ints]:
         """Return after what times each state may change by itself, ascending, with its place."""
@@ -217,15 +165,6 @@ class Moves:
         both = np.unique(source << 32 | seconds)
         return both >> 32, (both & 0xFFFFFFFF).astype(np.int32)
 
-    def _awake(self, rows: Ints) -> Places:
-        """Return the places of the states in which an operator has something to do."""
-        found = [np.empty(0, np.int64)]
-        for kind, _, at in self._due(rows, np.arange(rows.shape[1])):
-            numbers = self._kinds.look(kind, rows, at)
-            found.append(at[kind.memo.counts(numbers) > 0])
-            found.append(at[[place for place, _ in kind.memo.broken(numbers)]])
-        return np.concatenate(found)
-
     # -- troubles ------------------------------------------------------------------------------
 
     def faults(self, rows: Ints) -> Following:
@@ -235,7 +174,7 @@ class Moves:
         found.append(self._kinds.take(self._outside, rows, everywhere))
         for (o, k), (lose, label) in self._hits.items():
             runs = rows[self._codec.frozen[o]] == 0
-            stage = self._stage(rows[self._codec.agents[o][k]])
+            stage = self._passes.stage(rows[self._codec.agents[o][k]])
             found.append(self._kinds.take(lose, rows, np.flatnonzero(runs & (stage == SENDS))))
             others = runs & (stage != IDLE) & (stage != SENDS)
             found.append(self._kinds.take(label, rows, np.flatnonzero(others)))
@@ -256,7 +195,7 @@ class Moves:
             wrote = np.flatnonzero((was != 0) & (was != after[record]))
             for agents in codec.agents:
                 agent = agents[k]
-                is_deaf = self._acts_at_all(rows[agent, source[wrote]]) == 0
+                is_deaf = self._is_in_pass(rows[agent, source[wrote]]) == 0
                 is_deaf &= self._may_be_deaf(after[agent, wrote]) != 0
                 at = wrote[is_deaf]
                 deaf = after[:, at]
@@ -267,22 +206,6 @@ class Moves:
     def _tell_deaf(self, agent: int, cached: int) -> int:
         codec = self._codec
         return codec.number(codec.parts[agent]._replace(cached=codec.parts[cached]))
-
-
-def _stage(part: Part) -> int:
-    if not isinstance(part, Agent) or part.phase is None:
-        return IDLE
-    if part.phase.at == "write" and part.phase.ask is not None:
-        return INTENDS
-    return SENDS if part.phase.at == "send" else SETTLES
-
-
-def _sight(part: Part) -> object:
-    """Return what a pass can see of the cloud."""
-    if not isinstance(part, Cloud):
-        return None
-    shows = part.work is not None and part.work.shows
-    return part.power, shows, part.disk, part.image, part.snaps
 
 
 def _joined(found: Iterable[Following], rows: Ints) -> Following:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Final
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from tests.exploration.codec import Codec
 from tests.exploration.columns import Ints, Memo, Numbered, Places, Trait
 from tests.exploration.state import Agent, Part
 
-UNASKED = -1
+_UNASKED: Final = -1
 Name = tuple[str, str]
 
 
@@ -26,7 +27,7 @@ class Plainly:
         self._names = Numbered(_names)
         self._mentions = Numbered(self._mentioned)
         self._names_of, self._mentions_of = trait(self._names), trait(self._mentions)
-        self._kept: Ints = np.full((64, 64), UNASKED, np.int32)
+        self._kept: Ints = np.full((64, 64), _UNASKED, np.int32)
         """Which names that a cloud knows a part mentions, as bits."""
         self._notes, self._clouds = Memo(2, 1), Memo(3, 2)
 
@@ -62,7 +63,7 @@ class Plainly:
             mentions = self._mentions_of(rows[column])
             self._make_room()
             kept = self._kept[names, mentions]
-            new = np.flatnonzero(kept == UNASKED)
+            new = np.flatnonzero(kept == _UNASKED)
             if len(new):
                 for pair in np.unique(np.array([names[new], mentions[new]]), axis=1).T.tolist():
                     self._kept[tuple(pair)] = self._bits(*pair)
@@ -74,7 +75,7 @@ class Plainly:
         known = np.array([len(self._names.values), len(self._mentions.values)])
         room = np.array(self._kept.shape)
         if (known > room).any():
-            grown: Ints = np.full(np.where(known > room, 2 * known, room), UNASKED, np.int32)
+            grown: Ints = np.full(np.where(known > room, 2 * known, room), _UNASKED, np.int32)
             grown[: room[0], : room[1]] = self._kept
             self._kept = grown
 

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 
 from tests.exploration.codec import Codec
 from tests.exploration.columns import Growing, Ints, Numbers, Places
 from tests.exploration.plainly import Plainly
 
-AT_ONCE = 1 << 19
-FEW = 1 << 15
-NOBODY = -1
+AT_ONCE: Final = 1 << 19
+"""So many states are opened together: enough to make a question of numpy cheap."""
+
+NOBODY: Final = -1
+_FEW: Final = 1 << 15
+"""So many are looked at together where one look shows what the next one has to look at."""
 
 
 class States:
@@ -80,7 +85,8 @@ class Paths:
         while len(left) != before:
             before = len(left)
             pieces = [
-                self._unfinished(left[max(end - FEW, 0) : end]) for end in range(len(left), 0, -FEW)
+                self._unfinished(left[max(end - _FEW, 0) : end])
+                for end in range(len(left), 0, -_FEW)
             ]
             left = np.concatenate([left[:0], *reversed(pieces)])
         unended: Ints = numbers[left]

@@ -110,7 +110,7 @@ class Walk:
         most = self._bounds.faults, self._bounds.edits
         rows = np.array([self._codec.row(state) for state in beginnings], np.int32).T
         begin = self._enter(rows, np.full(len(beginnings), NOBODY, np.int32))
-        self._layers.all[1][begin] |= _bit(0, 0)
+        self._layers.all[1][begin] |= self._bit(0, 0)
         for used in sorted(_up_to(*most), key=lambda u: (sum(u), u)):
             report.reached = f"{used[0]} faults, {used[1]} edits"
             self._layer(*used)
@@ -133,8 +133,8 @@ class Walk:
 
     def _layer(self, faults: int, edits: int) -> None:
         """Open every state that is reached with so many faults and edits used, and no fewer."""
-        covers = sum(_bit(*used) for used in _up_to(faults, edits))
-        is_due = (self._layers.all[1] & _bit(faults, edits)) != 0
+        covers = sum(self._bit(*used) for used in _up_to(faults, edits))
+        is_due = (self._layers.all[1] & self._bit(faults, edits)) != 0
         numbers = np.flatnonzero(is_due & (self._layers.all[0] & covers == 0)).astype(np.int32)
         while len(numbers):
             following = []
@@ -143,7 +143,8 @@ class Walk:
                 following.append(np.unique(reached[self._layers.all[0][reached] & covers == 0]))
                 if self._is_enough():
                     self._report.complete = False
-                    self._report.reached += f" (in it {begin} of {len(numbers)} known)"
+                    done = min(begin + AT_ONCE, len(numbers))
+                    self._report.reached += f" (in it {done} of {len(numbers)} known)"
                     return
             reached = np.concatenate(following)
             numbers = np.unique(reached[self._layers.all[0][reached] & covers == 0])
@@ -162,7 +163,7 @@ class Walk:
                 self._price(numbers, missed, faults + 1, edits + 1)
             self._price(numbers, edited, faults, edits + 1)
         following = self._follow(numbers, happened)
-        self._layers.all[0][numbers] |= _bit(faults, edits)
+        self._layers.all[0][numbers] |= self._bit(faults, edits)
         return following
 
     def _alive(self, numbers: Ints, happened: Following) -> Following:
@@ -188,7 +189,7 @@ class Walk:
         source, rows = happened
         self._report.transitions += len(source)
         reached = self._enter(rows, numbers[source])
-        self._layers.all[1][reached] |= _bit(faults, edits)
+        self._layers.all[1][reached] |= self._bit(faults, edits)
 
     def _follow(self, numbers: Ints, happened: Following) -> Ints:
         """Return what follows where nothing goes wrong; of what was never opened, remember it."""
@@ -214,6 +215,9 @@ class Walk:
         for place, broken in self._jury.check(rows[:, news]):
             self._find(broken, int(numbers[news[place]]), [])
         return numbers
+
+    def _bit(self, faults: int, edits: int) -> int:
+        return 1 << (faults * (self._bounds.edits + 1) + edits)
 
     def _is_enough(self) -> bool:
         bounds = self._bounds
@@ -284,7 +288,3 @@ class Walk:
 
 def _up_to(faults: int, edits: int) -> Iterator[tuple[int, int]]:
     yield from product(range(faults + 1), range(edits + 1))
-
-
-def _bit(faults: int, edits: int) -> int:
-    return 1 << (faults * 5 + edits)
