@@ -1,64 +1,70 @@
-"""States as a few bytes: what can make no difference is dropped, equal parts are stored once."""
+"""States as rows of numbers: what can make no difference is dropped, equal parts are kept once."""
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from tests.exploration import cloud as toy
 from tests.exploration.book import Book, Mention
 from tests.exploration.cloud import Cloud
-from tests.exploration.state import AT_REST, Agent, Operator, Record, State, with_agent
+from tests.exploration.state import AT_REST, Agent, Operator, Part, Record, State, with_agent
 
 
 class Codec:
-    """Packs states into keys: two states have one key where nothing can tell them apart."""
+    """Packs states into rows of numbers; two equal parts have one number.
+
+    A row holds the cloud, the records, the secret and the window, and then for each operator its
+    agents and whether it is frozen.
+    """
 
     def __init__(self, book: Book, *, operators: int, specs: int) -> None:
         self._book = book
-        self._parts: dict[Cloud | Record | Agent | None, int] = {None: 0}
-        self._values: list[Any] = [None]
-        self._known: dict[int, int] = {id(None): 0}
-        """By identity: what was unpacked and not touched needs no look at what it holds."""
-        self._shape = struct.Struct(f"<I{specs}I" + f"{specs}I" * operators + "4B")
-        self._operators, self._specs = operators, specs
+        self._numbers: dict[Part, int] = {}
+        self.parts: list[Any] = []
+        self.number(None)
+        self.number(AT_REST)
+        self.specs, self.operators = range(specs), range(operators)
+        self.records = range(1, 1 + specs)
+        self.secret, self.window = 1 + specs, 2 + specs
+        self.agents = [
+            [3 + specs + o * (specs + 1) + k for k in range(specs)] for o in range(operators)
+        ]
+        self.frozen = [3 + specs + o * (specs + 1) + specs for o in range(operators)]
+        self.width = 3 + specs + operators * (specs + 1)
 
-    def pack(self, state: State) -> bytes:
-        """Return the key of `state`."""
-        state = self.plain(state)
-        number = self._number
-        numbers = [number(state.cloud), *map(number, state.records)]
-        ranked = [(o.frozen, *map(number, o.agents)) for o in state.operators]
-        ranked.sort()
-        frozen = [0, 0]
-        for o, (how, *agents) in enumerate(ranked):
-            numbers += agents
-            frozen[o] = how
-        return self._shape.pack(*numbers, *frozen, state.secret, state.window)
-
-    def _number(self, part: Cloud | Record | Agent | None) -> int:
-        number = self._known.get(id(part))
-        if number is None:
-            number = self._parts.get(part)
-        if number is None:
-            number = self._parts[part] = self._known[id(part)] = len(self._values)
-            self._values.append(part)
+    def number(self, part: Part) -> int:
+        """Return the number of `part`."""
+        number = self._numbers.setdefault(part, len(self.parts))
+        if number == len(self.parts):
+            self.parts.append(part)
         return number
 
-    def unpack(self, key: bytes) -> State:
-        """Return the state of `key`."""
-        numbers, specs, values = self._shape.unpack(key), self._specs, self._values
-        parts = [values[number] for number in numbers[:-4]]
-        first = 1 + specs
-        operators = [Operator(tuple(parts[first : first + specs]), numbers[-4])]
-        if self._operators == 2:
-            operators.append(Operator(tuple(parts[first + specs :]), numbers[-3]))
-        records = tuple(parts[1:first])
-        return State(parts[0], records, tuple(operators), numbers[-2], bool(numbers[-1]))
+    def row(self, state: State) -> list[int]:
+        """Return the row of `state`."""
+        return [self.entry(part) for part in self.flat(state)]
 
-    def __len__(self) -> int:
-        return len(self._values)
+    def flat(self, state: State) -> list[Part | int]:
+        """Return what the columns of the row of `state` stand for."""
+        cloud, records, operators, secret, window = state
+        flat: list[Part | int] = [cloud, *records, secret, window]
+        for operator in operators:
+            flat += [*operator.agents, operator.frozen]
+        return flat
+
+    def entry(self, part: Part | int) -> int:
+        """Return what stands for `part` in a row."""
+        return int(part) if isinstance(part, int) else self.number(part)
+
+    def state(self, row: Sequence[int]) -> State:
+        """Return the state of `row`."""
+        parts = self.parts
+        operators = tuple(
+            Operator(tuple(parts[row[column]] for column in agents), row[frozen])
+            for agents, frozen in zip(self.agents, self.frozen, strict=True)
+        )
+        records = tuple(parts[row[column]] for column in self.records)
+        return State(parts[row[0]], records, operators, row[self.secret], bool(row[self.window]))
 
     # -- what makes no difference ----------------------------------------------------------------
 
@@ -101,26 +107,31 @@ class Codec:
 
     def _mentions(self, state: State) -> Iterator[Mention]:
         """Yield what anybody may still ask for."""
-        for status in self._statuses(state):
+        agents = (agent for operator in state.operators for agent in operator.agents)
+        for part in (state.cloud, *state.records, *agents):
+            yield from self.mentions(part)
+
+    def mentions(self, part: Part) -> Iterator[Mention]:
+        """Yield what `part` may make somebody ask for."""
+        if isinstance(part, Cloud):
+            for flight in part.flights:
+                ask = flight.ask
+                yield Mention(ask.plan, ask.token, ask.token, ask.secret)
+            return
+        for status in _statuses(part):
             found = self._book.mention(status)
             if found is not None:
                 yield found
-        for flight in state.cloud.flights:
-            ask = flight.ask
-            yield Mention(ask.plan, ask.token, ask.token, ask.secret)
 
-    def _statuses(self, state: State) -> Iterator[int]:
-        for record in state.records:
-            if record is not None:
-                yield record.status
-        for operator in state.operators:
-            for agent in operator.agents:
-                if agent is AT_REST:
-                    continue
-                if agent.phase is not None:
-                    yield from (agent.phase.status, agent.phase.intent, agent.phase.learned)
-                if agent.note is not None:
-                    yield agent.note[1]
+
+def _statuses(part: Record | Agent | None) -> Iterator[int]:
+    if isinstance(part, Record):
+        yield part.status
+    elif part is not None:
+        if part.phase is not None:
+            yield from (part.phase.status, part.phase.intent, part.phase.learned)
+        if part.note is not None:
+            yield part.note[1]
 
 
 def _without_the_past(cloud: Cloud, mentions: set[Mention]) -> Cloud:

@@ -12,20 +12,21 @@ Without faults everything that can act does so before time passes. A process tha
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Iterable, Iterator
+from typing import Final, TypeVar
 
 from sysdisk.controllers import stops
 from tests.exploration import cloud as toy
 from tests.exploration import judge
 from tests.exploration.book import Book
-from tests.exploration.cloud import Ask, Reply
+from tests.exploration.cloud import Ask, Cloud, Reply
 from tests.exploration.state import (
     AT_REST,
     DECISION_HOLDS,
     FENCE,
     Agent,
     Next,
+    Part,
     Phase,
     Record,
     Seen,
@@ -47,6 +48,9 @@ LONG_FROZEN: Final = 70
 """Seconds that a frozen process may sleep through while nothing else happens."""
 
 
+P = TypeVar("P", Cloud, Record | None, Agent)
+
+
 class Model:
     """The rules of what happens. `late`: for how many seconds a request may be on its way."""
 
@@ -61,12 +65,9 @@ class Model:
             if operator.frozen:
                 continue
             for k in range(len(operator.agents)):
-                found.extend(self._act(state, o, k))
+                found.extend(self.act(state, o, k))
         busy = bool(found)
-        for flight in dict.fromkeys(state.cloud.flights):
-            cloud = toy.arrive(state.cloud, flight)
-            label = f"the late {flight.ask.verb} arrives: {shown(cloud)}"
-            found.append((label, state._replace(cloud=cloud)))
+        found.extend(self.arrivals(state))
         for o, operator in enumerate(state.operators):
             if operator.frozen:
                 thawed = with_operator(state, o, operator._replace(frozen=0))
@@ -81,12 +82,18 @@ class Model:
                 found.extend(self.tick(state))
         return found
 
+    def arrivals(self, state: State) -> Iterator[Next]:
+        """Yield the arrival of each late request."""
+        for flight in dict.fromkeys(state.cloud.flights):
+            cloud = toy.arrive(state.cloud, flight)
+            label = f"the late {flight.ask.verb} arrives: {shown(cloud)}"
+            yield label, state._replace(cloud=cloud)
+
     def tick(self, state: State) -> Iterator[Next]:
         """Let time pass until somebody has something to do."""
-        spans = {s for r in state.records if r for s in self.book.due(r.status)}
-        spans |= {flight.left for flight in state.cloud.flights}
         agents = [a for o in state.operators if not o.frozen for a in o.agents]
-        spans |= {a.stop[1] for a in agents if a.stop and 0 < a.stop[1] < UNANSWERED}
+        parts: list[Part] = [state.cloud, *state.records, *agents]
+        spans = {seconds for part in parts for seconds in self.spans(part)}
         frozen = [o for o in state.operators if o.frozen and any(a.phase for a in o.agents)]
         for span in sorted(spans):
             later = self.later(state, span)
@@ -105,22 +112,43 @@ class Model:
             for o, operator in enumerate(state.operators)
             if not operator.frozen
             for k in range(len(operator.agents))
-            for _ in self._act(state, o, k)
+            for _ in self.act(state, o, k)
         )
+
+    def spans(self, part: Part) -> Iterable[int]:
+        """Return after how many seconds something may change by `part`."""
+        match part:
+            case Record():
+                return self.book.due(part.status)
+            case Cloud():
+                return [flight.left for flight in part.flights]
+            case Agent(stop=(_, left)) if 0 < left < UNANSWERED:
+                return [left]
+            case _:
+                return []
 
     def later(self, state: State, seconds: int) -> State:
         """Return `state` so much later; nothing else happened."""
-        older = self.book.older
         return state._replace(
             cloud=toy.wait(state.cloud, seconds),
-            records=tuple(
-                r._replace(status=older(r.status, seconds)) if r else None for r in state.records
-            ),
+            records=tuple(self.older(record, seconds) for record in state.records),
             operators=tuple(
-                o._replace(agents=tuple(self._older(a, seconds) for a in o.agents))
+                o._replace(agents=tuple(self.older(a, seconds) for a in o.agents))
                 for o in state.operators
             ),
         )
+
+    def older(self, part: P, seconds: int) -> P:
+        """Return `part` so much later."""
+        match part:
+            case Cloud():
+                return toy.wait(part, seconds)
+            case Record():
+                return part._replace(status=self.book.older(part.status, seconds))
+            case Agent():
+                return self._older(part, seconds)
+            case _:
+                return part
 
     def _older(self, agent: Agent, seconds: int) -> Agent:
         if agent is AT_REST or agent == AT_REST:
@@ -148,7 +176,8 @@ class Model:
 
     # -- a pass --------------------------------------------------------------------------------
 
-    def _act(self, state: State, o: int, k: int) -> Iterator[Next]:
+    def act(self, state: State, o: int, k: int) -> Iterator[Next]:
+        """Yield the next step of an operator that is not frozen, for one spec, if there is one."""
         agent = state.operators[o].agents[k]
         if agent.phase is None:
             after, label = self._begin(state, o, k, agent)

@@ -102,6 +102,7 @@ class State(NamedTuple):
 
 
 Next = tuple[str, State]
+Part = Cloud | Record | Agent | None
 AT_REST: Final = Agent()
 
 
@@ -162,10 +163,18 @@ def commit(state: State, writer: int, k: int, record: Record | None) -> State:
     """Store `record`: a pass of anybody else that has still to write begins anew."""
     for o, operator in enumerate(state.operators):
         agent = operator.agents[k]
-        phase = agent.phase
-        if o != writer and phase is not None and phase.at not in ("send", "learn"):
-            state = with_agent(state, o, k, Agent(None, agent.note, agent.stop))
+        after = overtaken(agent)
+        if o != writer and after is not agent:
+            state = with_agent(state, o, k, after)
     return with_record(state, k, record)
+
+
+def overtaken(agent: Agent) -> Agent:
+    """Return `agent` when somebody else has written the record."""
+    phase = agent.phase
+    if phase is None or phase.at in ("send", "learn"):
+        return agent
+    return Agent(None, agent.note, agent.stop)
 
 
 def name(o: int) -> str:

@@ -13,7 +13,6 @@ from tests.exploration.state import (
     Agent,
     Next,
     Operator,
-    Phase,
     Record,
     State,
     name,
@@ -29,29 +28,47 @@ WRONG_PLAN = "p1-ffffffffffffffff"
 def faults(model: Model, state: State) -> Iterator[Next]:
     """Yield what may go wrong in `state`, each at the price of one fault."""
     for o, operator in enumerate(state.operators):
-        if any(a != AT_REST for a in operator.agents):
-            nobody = Operator(tuple(AT_REST for _ in operator.agents))
-            yield (
-                f"operator {name(o)} crashes and comes back",
-                with_operator(state, o, nobody),
-            )
-        if operator.frozen:
-            continue
-        frozen = with_operator(state, o, operator._replace(frozen=1))
-        yield f"operator {name(o)} freezes", frozen
-        for k, agent in enumerate(operator.agents):
-            phase = agent.phase
-            if phase is not None and phase.at == "send" and phase.fence > 0:
-                yield from _lost(model, state, o, k, agent, phase)
-            if phase is not None and phase.at not in ("send", "learn"):
-                yield (
-                    f"somebody labels the object that {who(o, k)} has read",
-                    model.commit(state, -1, k, state.records[k]),
-                )
-    yield from _from_outside(model, state)
+        yield from crash(state, o)
+        yield from freeze(state, o)
+        if not operator.frozen:
+            for k in range(len(operator.agents)):
+                yield from lose(model, state, o, k)
+                yield from label(model, state, o, k)
+    yield from interfere(model, state)
+    if toy.works(state.cloud):
+        for what, later in model.tick(state):
+            yield f"the cloud is slow: {what}", later
 
 
-def _lost(model: Model, state: State, o: int, k: int, agent: Agent, phase: Phase) -> Iterator[Next]:
+def crash(state: State, o: int) -> Iterator[Next]:
+    """Yield the loss of a process that has something to lose."""
+    agents = state.operators[o].agents
+    if any(agent != AT_REST for agent in agents):
+        nobody = Operator(tuple(AT_REST for _ in agents))
+        yield f"operator {name(o)} crashes and comes back", with_operator(state, o, nobody)
+
+
+def freeze(state: State, o: int) -> Iterator[Next]:
+    """Yield the stop of a process that runs."""
+    operator = state.operators[o]
+    if not operator.frozen:
+        yield f"operator {name(o)} freezes", with_operator(state, o, operator._replace(frozen=1))
+
+
+def label(model: Model, state: State, o: int, k: int) -> Iterator[Next]:
+    """Yield that somebody writes the object's metadata before a pass writes."""
+    phase = state.operators[o].agents[k].phase
+    if phase is not None and phase.at not in ("send", "learn"):
+        what = f"somebody labels the object that {who(o, k)} has read"
+        yield what, model.commit(state, -1, k, state.records[k])
+
+
+def lose(model: Model, state: State, o: int, k: int) -> Iterator[Next]:
+    """Yield what may become of a request, and of its answer."""
+    agent = state.operators[o].agents[k]
+    phase = agent.phase
+    if phase is None or phase.at != "send" or phase.fence <= 0:
+        return
     ask = phase.ask
     assert ask is not None
     cloud, _ = toy.serve(state.cloud, ask)
@@ -70,7 +87,8 @@ def _lost(model: Model, state: State, o: int, k: int, agent: Agent, phase: Phase
         yield f"{who(o, k)} sends {ask.verb}: {what}; {shown(after)}", answered
 
 
-def _from_outside(model: Model, state: State) -> Iterator[Next]:
+def interfere(model: Model, state: State) -> Iterator[Next]:
+    """Yield what others do: to the Secret, the window, the machine and its disk."""
     cloud = state.cloud
     if state.secret < 1:
         yield "the Secret is rotated", state._replace(secret=state.secret + 1)
@@ -90,18 +108,21 @@ def _from_outside(model: Model, state: State) -> Iterator[Next]:
                 f"somebody replaces the disk by hand, with {image}",
                 state._replace(cloud=swapped),
             )
-    if toy.works(cloud):
-        for label, later in model.tick(state):
-            yield f"the cloud is slow: {label}", later
 
 
 def edits(model: Model, state: State) -> Iterator[Next]:
     """Yield what people may do to the specs, each at the price of one edit."""
-    for k, record in enumerate(state.records):
-        if record is None or record.deleting:
-            continue
-        for what, edited in _edited(model, record):
-            yield f"somebody {what} spec {k + 1}", model.commit(state, -1, k, edited)
+    for k in range(len(state.records)):
+        yield from edit(model, state, k)
+
+
+def edit(model: Model, state: State, k: int) -> Iterator[Next]:
+    """Yield what people may do to one spec."""
+    record = state.records[k]
+    if record is None or record.deleting:
+        return
+    for what, edited in _edited(model, record):
+        yield f"somebody {what} spec {k + 1}", model.commit(state, -1, k, edited)
 
 
 def _edited(model: Model, record: Record) -> Iterator[tuple[str, Record | None]]:
@@ -141,8 +162,12 @@ def missed_events(before: State, after: State) -> Iterator[Next]:
             continue
         for o, operator in enumerate(after.operators):
             agent = operator.agents[k]
-            mine = before.operators[o].agents[k].phase != agent.phase
-            remembers = agent.note is not None or agent.stop is not None
-            if agent.phase is None and agent.cached is None and remembers and not mine:
+            if before.operators[o].agents[k].phase is None and may_be_deaf(agent):
                 deaf = with_agent(after, o, k, agent._replace(cached=was))
                 yield f"{who(o, k)} does not hear of it", deaf
+
+
+def may_be_deaf(agent: Agent) -> bool:
+    """Whether it is one to `agent`, which does nothing now, what it hears."""
+    remembers = agent.note is not None or agent.stop is not None
+    return agent.phase is None and agent.cached is None and remembers

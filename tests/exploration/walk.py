@@ -8,21 +8,24 @@ budget that no earlier one covers. The paths without faults are judged once ever
 from __future__ import annotations
 
 import time
-from array import array
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import product
 from typing import NamedTuple
 
-from tests.exploration import judge
+import numpy as np
+
+from tests.exploration import trouble
 from tests.exploration.cloud import Broken
 from tests.exploration.codec import Codec
+from tests.exploration.columns import Growing, Ints, first_places
+from tests.exploration.jury import Jury
+from tests.exploration.kinds import Following
 from tests.exploration.model import Model
+from tests.exploration.moves import Moves
 from tests.exploration.state import Next, State
-from tests.exploration.trouble import edits, faults, missed_events
-
-NOBODY = -1
-NOT_OPENED = -1
+from tests.exploration.states import AT_ONCE, NOBODY, Paths, States
 
 
 class Bounds(NamedTuple):
@@ -61,6 +64,7 @@ class Report:
     resting: int = 0
     statuses: int = 0
     seconds: float = 0.0
+    """On a CPU."""
     complete: bool = True
     findings: list[Finding] = field(default_factory=list)
     broken: int = 0
@@ -88,177 +92,155 @@ class Walk:
         self._bounds = bounds
         self._tell = tell
         self._codec = Codec(model.book, operators=bounds.operators, specs=bounds.specs)
-        self._numbers: dict[bytes, int] = {}
-        self._keys: list[bytes] = []
-        self._parents = array("i")
-        self._depths = array("H")
-        self._covered = array("i")
-        self._first_path = array("q")
-        self._paths = array("I")
-        """For each opened state: how many follow, and their numbers."""
+        self._moves = Moves(model, self._codec)
+        self._states = States(self._codec)
+        self._jury = Jury(model.book, self._codec)
+        self._ways = Growing(2)
+        """From which state each was first reached, and after how many steps."""
+        self._layers = Growing(2)
+        """With which troubles used each was opened and is to be opened, as bits."""
+        self._paths = Paths()
         self._dead: set[int] = set()
         self._report = Report(bounds)
         self._kinds: dict[str, Finding] = {}
 
     def run(self, beginnings: list[State]) -> Report:
         """Return what there is to see from `beginnings`."""
-        begun = time.monotonic()
-        most_edits, most_faults = self._bounds.edits, self._bounds.faults
-        seeds: dict[tuple[int, int], array[int]] = {
-            (f, e): array("I") for f in range(most_faults + 1) for e in range(most_edits + 1)
-        }
-        seeds[0, 0].extend(self._enter(state, NOBODY) for state in beginnings)
-        for used in sorted(seeds, key=lambda u: (sum(u), u)):
-            self._report.reached = f"{used[0]} faults, {used[1]} edits"
-            self._layer(used, seeds)
+        begun, report = time.process_time(), self._report
+        most = self._bounds.faults, self._bounds.edits
+        rows = np.array([self._codec.row(state) for state in beginnings], np.int32).T
+        begin = self._enter(rows, np.full(len(beginnings), NOBODY, np.int32))
+        self._layers.all[1][begin] |= self._bit(0, 0)
+        for used in sorted(_up_to(*most), key=lambda u: (sum(u), u)):
+            report.reached = f"{used[0]} faults, {used[1]} edits"
+            self._layer(*used)
             self._tell(
-                f"{self._report.reached}: {len(self._keys)} states, "
-                f"{self._report.transitions} transitions, {time.monotonic() - begun:.0f} s, "
-                f"{len(self._codec)} parts, {len(self._model.book)} records"
+                f"{report.reached}: {len(self._states)} states, "
+                f"{report.transitions} transitions, {time.process_time() - begun:.0f} s, "
+                f"{len(self._codec.parts)} parts, {len(self._model.book)} records"
             )
-            if not self._report.complete:
+            if not report.complete:
                 break
         self._judge_paths()
-        self._report.states = len(self._keys)
-        self._report.depth = max(self._depths, default=0)
-        self._report.statuses = len(self._model.book)
-        self._report.findings = list(self._kinds.values())
-        self._report.seconds = time.monotonic() - begun
-        return self._report
+        report.states = len(self._states)
+        report.depth = int(self._ways.all[1].max(initial=0))
+        report.statuses = len(self._model.book)
+        report.findings = list(self._kinds.values())
+        report.seconds = time.process_time() - begun
+        return report
 
     # -- reaching ------------------------------------------------------------------------------
 
-    def _layer(self, used: tuple[int, int], seeds: dict[tuple[int, int], array[int]]) -> None:
+    def _layer(self, faults: int, edits: int) -> None:
         """Open every state that is reached with so many faults and edits used, and no fewer."""
-        used_faults, used_edits = used
-        queue = seeds.pop(used)
-        by_fault = seeds.get((used_faults + 1, used_edits))
-        by_edit = seeds.get((used_faults, used_edits + 1))
-        by_both = seeds.get((used_faults + 1, used_edits + 1))
-        mark = 1 << (used_faults * 5 + used_edits)
-        covers = sum(
-            1 << (f * 5 + e) for f in range(used_faults + 1) for e in range(used_edits + 1)
-        )
-        at = 0
-        while at < len(queue):
-            number = queue[at]
-            at += 1
-            if self._covered[number] & covers:
-                continue
-            self._covered[number] |= mark
-            state = self._codec.unpack(self._keys[number])
-            following = self._open(number, state, queue)
-            if by_fault is not None:
-                by_fault.extend(self._price(number, self._troubles(state, following)))
-            if by_edit is not None:
-                by_edit.extend(self._price(number, edits(self._model, state)))
-            if by_both is not None:
-                missed = self._missed(state, edits(self._model, state))
-                by_both.extend(self._price(number, missed))
-            if self._is_enough():
-                self._report.complete = False
-                self._report.reached += f" (in it {at} of {len(queue)} known)"
-                return
+        covers = sum(self._bit(*used) for used in _up_to(faults, edits))
+        is_due = (self._layers.all[1] & self._bit(faults, edits)) != 0
+        numbers = np.flatnonzero(is_due & (self._layers.all[0] & covers == 0)).astype(np.int32)
+        while len(numbers):
+            following = []
+            for begin in range(0, len(numbers), AT_ONCE):
+                reached = self._open(numbers[begin : begin + AT_ONCE], faults, edits)
+                following.append(np.unique(reached[self._layers.all[0][reached] & covers == 0]))
+                if self._is_enough():
+                    self._report.complete = False
+                    done = min(begin + AT_ONCE, len(numbers))
+                    self._report.reached += f" (in it {done} of {len(numbers)} known)"
+                    return
+            reached = np.concatenate(following)
+            numbers = np.unique(reached[self._layers.all[0][reached] & covers == 0])
+
+    def _open(self, numbers: Ints, faults: int, edits: int) -> Ints:
+        """Return what follows where nothing goes wrong. What troubles lead to is opened later."""
+        rows = self._states.rows(numbers)
+        happened = self._alive(numbers, self._moves.steps(rows))
+        if faults < self._bounds.faults:
+            self._price(numbers, self._moves.faults(rows), faults + 1, edits)
+            self._price(numbers, self._moves.missed(rows, happened), faults + 1, edits)
+        if edits < self._bounds.edits:
+            edited = self._moves.edits(rows)
+            if faults < self._bounds.faults:
+                missed = self._moves.missed(rows, edited)
+                self._price(numbers, missed, faults + 1, edits + 1)
+            self._price(numbers, edited, faults, edits + 1)
+        following = self._follow(numbers, happened)
+        self._layers.all[0][numbers] |= self._bit(faults, edits)
+        return following
+
+    def _alive(self, numbers: Ints, happened: Following) -> Following:
+        """Return what follows, but for the states in which something breaks: nothing does."""
+        dead = self._hear(numbers)
+        if not dead:
+            return happened
+        self._dead |= set(numbers[dead].tolist())
+        source, rows = happened
+        goes_on = ~np.isin(source, dead)
+        return source[goes_on], rows[:, goes_on]
+
+    def _hear(self, numbers: Ints) -> list[int]:
+        """Return the places of the states from which something just broke."""
+        broke = dict(self._moves.broke())
+        for place, what in broke.items():
+            self._find(what, int(numbers[place]), ["and then it breaks"])
+        return list(broke)
+
+    def _price(self, numbers: Ints, happened: Following, faults: int, edits: int) -> None:
+        """Remember where a trouble leads, to open it with what is left."""
+        self._hear(numbers)
+        source, rows = happened
+        self._report.transitions += len(source)
+        reached = self._enter(rows, numbers[source])
+        self._layers.all[1][reached] |= self._bit(faults, edits)
+
+    def _follow(self, numbers: Ints, happened: Following) -> Ints:
+        """Return what follows where nothing goes wrong; of what was never opened, remember it."""
+        source, rows = happened
+        targets = self._enter(rows, numbers[source])
+        is_new = self._layers.all[0][numbers] == 0
+        of_new = is_new[source]
+        place = np.cumsum(is_new) - 1
+        counts = self._paths.add(numbers[is_new], place[source[of_new]], targets[of_new])
+        self._report.transitions += int(counts.sum())
+        self._rest(numbers[is_new][counts == 0])
+        return targets
+
+    def _enter(self, rows: Ints, parents: Ints) -> Ints:
+        """Return the numbers of states, as everybody calls them; judge those that are new."""
+        known = len(self._states)
+        numbers = self._states.number(rows)
+        news = first_places(numbers, known)
+        parents = parents[news]
+        depths = self._ways.all[1][parents] + 1 if known else np.zeros_like(parents)
+        self._ways.extend(np.array([parents, depths], np.int32))
+        self._layers.extend(np.zeros((2, len(news)), np.int32))
+        for place, broken in self._jury.check(rows[:, news]):
+            self._find(broken, int(numbers[news[place]]), [])
+        return numbers
+
+    def _bit(self, faults: int, edits: int) -> int:
+        return 1 << (faults * (self._bounds.edits + 1) + edits)
 
     def _is_enough(self) -> bool:
         bounds = self._bounds
         if bounds.first and self._kinds:
             return True
-        if bounds.most_states and len(self._keys) > bounds.most_states:
+        if bounds.most_states and len(self._states) > bounds.most_states:
             return True
         return bool(bounds.most_seconds) and time.process_time() > bounds.most_seconds
 
-    def _enter(self, state: State, parent: int) -> int:
-        """Return the number of `state`, as everybody calls it; judge it where it is new."""
-        key = self._codec.pack(state)
-        number = self._numbers.setdefault(key, len(self._keys))
-        if number == len(self._keys):
-            self._keys.append(key)
-            self._parents.append(parent)
-            self._depths.append(self._depths[parent] + 1 if parent >= 0 else 0)
-            self._covered.append(0)
-            self._first_path.append(NOT_OPENED)
-            broken = judge.check(self._model.book, state)
-            if broken:
-                self._find(broken, number, [])
-        return number
-
-    def _open(self, number: int, state: State, queue: array[int]) -> list[Next]:
-        """Return what follows where nothing goes wrong; where that is new, enter it."""
-        first = self._first_path[number]
-        try:
-            following = self._model.steps(state)
-        except Broken as broken:
-            self._find(str(broken), number, ["and then it breaks"])
-            self._dead.add(number)
-            following = []
-        if first == NOT_OPENED:
-            first = self._first_path[number] = len(self._paths)
-            self._report.transitions += len(following)
-            self._paths.append(len(following))
-            self._paths.extend([self._enter(after, number) for _, after in following])
-        queue.extend(self._paths[first + 1 : first + 1 + self._paths[first]])
-        return following
-
-    def _troubles(self, state: State, following: list[Next]) -> Iterator[Next]:
-        yield from faults(self._model, state)
-        yield from self._missed(state, following)
-
-    def _missed(self, state: State, happened: Iterable[Next]) -> Iterator[Next]:
-        for label, after in happened:
-            for deaf, missed in missed_events(state, after):
-                yield f"{label}; {deaf}", missed
-
-    def _price(self, number: int, following: Iterator[Next]) -> Iterator[int]:
-        try:
-            for _, state in following:
-                self._report.transitions += 1
-                yield self._enter(state, number)
-        except Broken as broken:
-            self._find(str(broken), number, ["and then it breaks"])
-
     # -- paths without faults ------------------------------------------------------------------
 
-    def _after(self, number: int) -> array[int] | None:
-        """Return what follows `number` where nothing goes wrong, None: that is not known."""
-        first = self._first_path[number]
-        if first == NOT_OPENED:
-            return None
-        return self._paths[first + 1 : first + 1 + self._paths[first]]
+    def _rest(self, numbers: Ints) -> None:
+        """Judge states that rest for good."""
+        alive = np.array([n for n in numbers.tolist() if n not in self._dead], np.int32)
+        self._report.resting += len(alive)
+        for place, wrong in self._jury.at_rest(self._states.rows(alive)):
+            self._find(wrong, int(alive[place]), [])
 
     def _judge_paths(self) -> None:
-        """Find the states at rest that are not right, and rounds that never come to rest."""
-        colours = bytearray(len(self._keys))
-        for root in range(len(self._keys)):
-            if colours[root] == 0:
-                self._descend(root, colours)
-
-    def _descend(self, root: int, colours: bytearray) -> None:
-        stack = [(root, 0)]
-        colours[root] = 1
-        while stack:
-            number, at = stack.pop()
-            following = self._after(number)
-            if following is not None and not following:
-                self._at_rest(number)
-            if following is None or at >= len(following):
-                colours[number] = 2
-                continue
-            stack.append((number, at + 1))
-            after = following[at]
-            if colours[after] == 1:
-                self._find("I8: it goes round and round", after, [])
-            elif colours[after] == 0:
-                colours[after] = 1
-                stack.append((after, 0))
-
-    def _at_rest(self, number: int) -> None:
-        if number in self._dead:
-            return
-        self._report.resting += 1
-        wrong = judge.at_rest(self._model.book, self._codec.unpack(self._keys[number]))
-        if wrong:
-            self._find(wrong, number, [])
+        """Find rounds that never come to rest."""
+        rounds = self._paths.rounds(len(self._states))
+        if len(rounds):
+            self._find("I8: it goes round and round", int(rounds[0]), [])
 
     # -- stories -------------------------------------------------------------------------------
 
@@ -271,28 +253,38 @@ class Walk:
     def _story(self, number: int) -> list[str]:
         """Return the way to a state in words, with the operators' names kept from line to line."""
         way = [number]
-        while self._parents[way[-1]] >= 0:
-            way.append(self._parents[way[-1]])
-        way.reverse()
-        state, lines = self._codec.unpack(self._keys[way[0]]), []
-        for target in way[1:]:
-            label, state = self._towards(state, self._keys[target])
+        while (parent := int(self._ways.all[0][way[-1]])) != NOBODY:
+            way.append(parent)
+        rows = self._states.rows(np.array(way[::-1]))
+        state, lines = self._codec.state(rows[:, 0].tolist()), []
+        for target in rows.T[1:]:
+            label, state = self._towards(state, self._key(target))
             lines.append(label)
         return lines
 
-    def _towards(self, state: State, target: bytes) -> Next:
+    def _key(self, row: Ints) -> tuple[int, ...]:
+        return tuple(self._states.keys(row[:, None])[:, 0].tolist())
+
+    def _towards(self, state: State, target: tuple[int, ...]) -> Next:
         for label, after in self._everything(state):
-            if self._codec.pack(after) == target:
+            if self._key(np.array(self._codec.row(after), np.int32)) == target:
                 return label, self._codec.plain(after)
         raise AssertionError("a step that cannot be taken again")
 
     def _everything(self, state: State) -> Iterator[Next]:
-        try:
-            following = self._model.steps(state)
-        except Broken:
-            following = []
-        yield from following
-        yield from edits(self._model, state)
+        """Yield all that may happen in `state`, troubles too."""
+        following: list[Next] = []
         with suppress(Broken):
-            yield from self._troubles(state, following)
-            yield from self._missed(state, edits(self._model, state))
+            following = self._model.steps(state)
+        yield from following
+        edited = list(trouble.edits(self._model, state))
+        yield from edited
+        with suppress(Broken):
+            yield from trouble.faults(self._model, state)
+        for label, after in (*following, *edited):
+            for deaf, missed in trouble.missed_events(state, after):
+                yield f"{label}; {deaf}", missed
+
+
+def _up_to(faults: int, edits: int) -> Iterator[tuple[int, int]]:
+    yield from product(range(faults + 1), range(edits + 1))
