@@ -52,7 +52,7 @@ def intent(book: Book, state: State, record: Record, phase: Phase) -> Record:
     if ask.verb == "Start" and op.new_disk_id is None:
         if was is not None and unknown(was) and not watched(was):
             raise Broken("I3: a start while the outcome of the replacement is unknown")
-        if state.cloud.work is not None or _may_come_true(state.cloud):
+        if _at_work(state.cloud) or _may_come_true(state.cloud):
             raise Broken("I3: a start while a replacement may still come true")
     if ask.verb == "Replace":
         _replacement(record, ask, was, op)
@@ -132,6 +132,15 @@ def _rests_wrongly(book: Book, state: State, record: Record) -> str | None:
     if reason == Reason.AWAITING_APPROVAL and plan in (record.approve, record.granted):
         return "waits for an approval that it has"
     return None
+
+
+def _at_work(cloud: Cloud) -> bool:
+    """Whether ECS replaces the disk that a request meant.
+
+    One that was on its way while somebody put another disk in by hand is nobody's to foresee; ECS
+    starts no machine meanwhile.
+    """
+    return cloud.work is not None and cloud.work.disk != cloud.foreign
 
 
 def _may_come_true(cloud: Cloud) -> bool:

@@ -101,6 +101,14 @@ PASSES: Final = (
         RULES,
     ),
     Change(
+        "let-two-that-disagree-under-way-write-by-turns",
+        (Rule.I8,),
+        f"{CONTROLLERS}/recorder.py",
+        "        elif status.operation == before.operation and self._wait(subject.key) > 0.0:\n",
+        "        elif False:\n",
+        ("tests/simulation/test_two_operators.py",),
+    ),
+    Change(
         "forget-with-each-look-that-another-failed",
         (Rule.I10, Rule.I8),
         f"{CONTROLLERS}/reconcile.py",

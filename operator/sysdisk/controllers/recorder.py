@@ -125,6 +125,8 @@ class Recorder:
             return subject.resource_version
         if status.operation is None and subject.status.operation is None:
             self._keep_calm(subject.key)
+        elif status.operation == before.operation and self._wait(subject.key) > 0.0:
+            return subject.resource_version  # nothing but words, and somebody else has others
         return await self._patch(subject, merge_patch(self._stored(subject), status.to_api()))
 
     async def tell(self, subject: Subject, status: SystemDiskSpecStatus) -> None:
@@ -190,9 +192,13 @@ class Recorder:
             remember(after)
         return after
 
+    def _wait(self, key: Key) -> float:
+        """Return how long to let a write that only tells something rest; 0: it may go."""
+        return self._calm.wait(key, asyncio.get_running_loop().time())
+
     def _keep_calm(self, key: Key) -> None:
         """Raises Unavailable with the time to wait where somebody else undoes what we write."""
-        wait = self._calm.wait(key, asyncio.get_running_loop().time())
+        wait = self._wait(key)
         if wait > 0.0:
             raise Unavailable(
                 "the object at rest is written again and again: is a second operator at work?",
