@@ -3,33 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-import pytest_asyncio
 import yaml
 
 from sysdisk.kube.resources import ACCOUNTS, SPECS
 from sysdisk.sandbox.ecs_fleet import Fleet
 from sysdisk.sandbox.kube_faults import Fault
 from sysdisk.sandbox.stage import TEAM, Stage, spec_manifest
-from tests.support.command import fresh_name, sysdisk
+from tests.support.command import sysdisk
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 EVERYWHERE = "/apis/sysdisk.dev/v1alpha1/systemdiskspecs"
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def stage() -> AsyncIterator[Stage]:
-    async with Stage(kube="embedded", time_scale=100) as stage:
-        yield stage
-
-
-@pytest.fixture
-def name() -> str:
-    return fresh_name()
 
 
 @pytest.fixture

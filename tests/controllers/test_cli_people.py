@@ -3,31 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-import pytest_asyncio
 import yaml
 
 from sysdisk.api.durations import parse_time
 from sysdisk.kube.resources import ACCOUNTS, SPECS
 from sysdisk.sandbox.stage import TEAM, Stage, spec_manifest
-from tests.support.command import PLAN, annotated, fresh_name, planned, sysdisk
+from tests.support.command import PLAN, annotated, planned, sysdisk
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def stage() -> AsyncIterator[Stage]:
-    async with Stage(kube="embedded", time_scale=100) as stage:
-        yield stage
-
-
-@pytest.fixture
-def name() -> str:
-    """A name that nothing has yet."""
-    return fresh_name()
 
 
 async def told(stage: Stage, name: str, reason: str, **conditions: str) -> None:

@@ -4,27 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 
 import pytest
-import pytest_asyncio
 
 from sysdisk.kube.resources import SPECS
 from sysdisk.sandbox.stage import TEAM, Stage, spec_manifest
-from tests.support.command import PLAN, annotated, fresh_name, planned, sysdisk
+from tests.support.command import PLAN, annotated, planned, sysdisk
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def stage() -> AsyncIterator[Stage]:
-    async with Stage(kube="embedded", time_scale=100) as stage:
-        yield stage
-
-
-@pytest.fixture
-def name() -> str:
-    return fresh_name()
 
 
 async def changed(stage: Stage, name: str) -> None:

@@ -50,6 +50,13 @@ def merge_patch(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any
 
 def read_subject(key: Key, body: Slim) -> Subject:
     """Return `body` as a Subject, without its account's policies. Raises Unreadable."""
+    spec = _parse("spec", SystemDiskSpecSpec, body.get("spec"))
+    return _subject(key, body, spec, _parse("status", SystemDiskSpecStatus, body.get("status")))
+
+
+def _subject(
+    key: Key, body: Slim, spec: SystemDiskSpecSpec, status: SystemDiskSpecStatus
+) -> Subject:
     metadata = body["metadata"]
     return Subject(
         key=key,
@@ -57,8 +64,8 @@ def read_subject(key: Key, body: Slim) -> Subject:
         resource_version=metadata.get("resourceVersion", ""),
         generation=metadata.get("generation", 0),
         created_at=parse_time(metadata["creationTimestamp"]),
-        spec=_parse("spec", SystemDiskSpecSpec, body.get("spec")),
-        status=_parse("status", SystemDiskSpecStatus, body.get("status")),
+        spec=spec,
+        status=status,
         deleting="deletionTimestamp" in metadata,
         has_finalizer=meta.FINALIZER in metadata.get("finalizers", ()),
         annotations=metadata.get("annotations", {}),
@@ -77,21 +84,13 @@ def _parse(part: str, kind: type[T], data: Any) -> T:
 def stand_in(key: Key, body: Slim) -> Subject:
     """Return `body`, which does not parse, as far as it takes to tell of it: its instance, and
     the conditions it has."""
-    metadata = body["metadata"]
     spec, status = body.get("spec") or {}, body.get("status") or {}
     try:
         before = SystemDiskSpecStatus.from_api({"conditions": status.get("conditions", [])})
     except pydantic.ValidationError:
         before = SystemDiskSpecStatus()
-    return Subject(
-        key=key,
-        uid=metadata.get("uid", ""),
-        resource_version=metadata.get("resourceVersion", ""),
-        generation=metadata.get("generation", 0),
-        created_at=parse_time(metadata["creationTimestamp"]),
-        spec=SystemDiskSpecSpec.model_construct(instance_id=str(spec.get("instanceId", ""))),
-        status=before,
-    )
+    named = SystemDiskSpecSpec.model_construct(instance_id=str(spec.get("instanceId", "")))
+    return _subject(key, body, named, before)
 
 
 class Recorder:

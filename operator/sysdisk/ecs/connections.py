@@ -104,18 +104,8 @@ class _Connection(HTTPConnection):
         super().send(data)
 
 
-class _SecureConnection(HTTPSConnection):
-    response_class = _Answer
-
-    def connect(self) -> None:
-        _cut(self)
-        super().connect()
-
-    def send(self, data: Any) -> None:
-        if self.sock is None:
-            self.connect()
-        _leave()
-        super().send(data)
+class _SecureConnection(_Connection, HTTPSConnection):
+    """The same over TLS: `connect` goes on to that of HTTPSConnection."""
 
 
 def _cut(connection: HTTPConnection) -> None:
