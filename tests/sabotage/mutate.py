@@ -3,7 +3,7 @@
 The tests are collected once, and run once to see which functions each of them calls. Then every
 mutant has a forked process: it exchanges the code in place and runs the tests that call it, those
 first that caught others of its module before, then the quick ones, until one fails. A survivor is a
-hole in the tests, or it is listed in survivors.toml with the reason why it may live.
+hole in the tests, or it is listed in survivors/MODULE.toml with the reason why it may live.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from tests.sabotage.infect import function_code, infect
 from tests.sabotage.mutants import MODULE, Mutant, mutants_of
 
 REPOSITORY: Final = Path(__file__).resolve().parents[2]
-SURVIVORS: Final = Path(__file__).with_name("survivors.toml")
+SURVIVORS: Final = Path(__file__).with_name("survivors")
 PACKAGE: Final = REPOSITORY / "operator" / "sysdisk"
 MUTANT_SECONDS: Final = 120
 CORE_TESTS: Final = (
@@ -63,13 +63,18 @@ def paths(names: Iterable[str]) -> dict[str, Path]:
     return {name: path for name, path in found.items() if not names or name in names}
 
 
-def explained(path: Path = SURVIVORS) -> dict[tuple[str, str, str], str]:
-    """Return why each known survivor may live, by its name. Raises ValueError for one without."""
-    listed = tomllib.loads(path.read_text(encoding="utf-8")).get("survivor", [])
-    for entry in listed:
-        if not entry.get("because"):
-            raise ValueError(f"a survivor without a reason: {entry}")
-    return {(e["module"], e["where"], e["change"]): e["because"] for e in listed}
+def explained(folder: Path = SURVIVORS) -> dict[tuple[str, str, str], str]:
+    """Return why each known survivor may live, by its name; one file for each module.
+
+    Raises ValueError for one without a reason.
+    """
+    reasons: dict[tuple[str, str, str], str] = {}
+    for path in sorted(folder.glob("*.toml")):
+        for entry in tomllib.loads(path.read_text(encoding="utf-8")).get("survivor", []):
+            if not entry.get("because"):
+                raise ValueError(f"a survivor without a reason: {path.stem}: {entry}")
+            reasons[path.stem, entry["where"], entry["change"]] = entry["because"]
+    return reasons
 
 
 def sampled(mutants: list[Mutant], count: int | None, seed: int) -> list[Mutant]:
@@ -267,7 +272,7 @@ def main() -> int:
     stale = [n for n in known if n not in {m.name for m in every} and n[0] in paths(asked.modules)]
     print("\n".join(_summary(mutants, survivors)))
     for name in stale:
-        print(f"OUT OF DATE in survivors.toml: {' '.join(name)}")
+        print(f"OUT OF DATE in survivors: {' '.join(name)}")
     unexplained = [m for m in survivors if m.name not in known]
     print("".join(f"\nUNEXPLAINED {_told(m)}" for m in unexplained))
     return 1 if unexplained or stale else 0
