@@ -155,7 +155,8 @@ def test_of_a_machine_that_may_not_be_shown_only_whether_its_plan_was_tried_is_k
 ) -> None:
     plan = planned(**{**TRIED, "spent": spent, "rounds": rounds}).plan
     assert plan is not None
-    hidden = without_sight(SEEN.replace(plan=plan, previous_disk_id="d-0", phase="Odd"))
+    shown = with_sight(SEEN, vm(locks=SECURITY), disk(), NOW)
+    hidden = without_sight(shown.replace(plan=plan, previous_disk_id="d-0", phase="Odd"))
     assert hidden == SystemDiskSpecStatus(phase="Odd", plan=hidden.plan)
     assert (hidden.plan is not None) is kept
     if hidden.plan is not None:
@@ -180,8 +181,22 @@ def test_a_number_is_told_as_people_say_it() -> None:
     assert [words.times(n) for n in (1, 2, 3)] == ["once", "twice", "3 times"]
 
 
+@pytest.mark.parametrize(
+    "ending",
+    [
+        *("AccountSuspended", "ApprovalRequired", "BackupFailed", "BackupOverdue", "BrakePulled"),
+        *("Cancelled", "Deleted", "EndedWithoutNewDisk", "GivenBack", "GrantRevoked"),
+        *("InstanceGone", "PreflightFailed", "Protected", "Refused", "SpecChanged"),
+        *("StartedByOthers", "StopTimedOut", "StrayStop", "Suspended", "WindowClosed"),
+        "WorldChanged",
+    ],
+)
+def test_every_end_without_a_new_disk_is_told_in_a_clause(ending: str) -> None:
+    assert " " in words.why(ending)
+    assert not words.why(ending).endswith(".")
+
+
 def test_an_end_that_is_not_known_is_told_as_it_is() -> None:
-    assert words.why("Refused") == "ECS refused it"
     assert words.why("OfTomorrow") == "OfTomorrow"
 
 
