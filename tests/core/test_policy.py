@@ -280,6 +280,10 @@ def test_an_annotation_means_nothing_where_no_approval_is_asked_for() -> None:
     decision = decide(plain, seen(), NOW)
     assert isinstance(decision.action, AddFinalizer)
     assert condition(decision, "Approved") is None
+    begun = decide(replace(plain, has_finalizer=True, orders_taken=True), seen(), NOW)
+    assert isinstance(begun.action, StopInstance)
+    assert operation(begun).approved_by is None
+    assert condition(begun, "Approved") is None
 
 
 # -- windows ----------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from tests.support.builders import (
     at,
     disk,
     opened,
+    operation,
     ready,
     replaced,
     seen,
@@ -243,10 +244,35 @@ def test_a_retry_behind_a_gate_says_the_same_until_something_changes() -> None:
 
 
 def test_a_retry_begins_the_rounds_anew_and_what_comes_by_itself_does_not() -> None:
-    for asked, rounds in ((retrying(rounds=2), 0), (subject(planned(rounds=2)), 2)):
+    rested: dict[str, Any] = {"rounds": 2, "rest_until": at(-60)}
+    for asked, rounds in ((retrying(**RESTING), 0), (subject(planned(**rested)), 2)):
         begun, _ = opened(after(asked, decide(asked, seen(), NOW)))
         assert begun.status.plan is not None
         assert begun.status.plan.rounds == rounds
+        assert (begun.status.plan.rest_until is None) is (rounds == 0)
+
+
+@pytest.mark.parametrize("tried", [{"spent": True, "spent_reason": "Refused"}, {"rounds": 2}])
+def test_a_plan_that_is_begun_tells_no_error_of_an_earlier_try(tried: dict[str, Any]) -> None:
+    asked = retrying(**tried, last_error=LastError(code="Odd"))
+    begun, _ = opened(after(asked, decide(asked, seen(), NOW)))
+    assert begun.status.plan is not None
+    assert begun.status.plan.last_error is None
+
+
+@pytest.mark.parametrize(
+    ("sent", "attempt"), [((), 1), ((3,), 4), ((None,), 2), ((0,), 2), ((5, 2, None), 6)]
+)
+def test_each_operation_of_a_plan_has_an_attempt_that_none_before_it_has_sent(
+    sent: tuple[int | None, ...], attempt: int
+) -> None:
+    status = planned()
+    assert status.plan is not None
+    told = HistoryEntry(plan_id=status.plan.id, result="Refused", started_at=NOW, ended_at=NOW)
+    other = told.replace(plan_id="p1-other", attempt=9)
+    history = (other, *(told.replace(attempt=number) for number in sent))
+    begun, _ = opened(subject(status.replace(history=history)))
+    assert operation(begun).attempt == attempt
 
 
 def test_an_order_is_used_up_although_the_finalizer_is_on_already() -> None:
