@@ -361,6 +361,9 @@ def test_a_snapshot_that_failed_is_made_again_twice_and_then_it_ends() -> None:
         op = operation(again).replace(snapshot_id=SNAPSHOT, outcome=Outcome.ACCEPTED)
         again = decide(with_op(start, op), world, at(minutes=10 * failures))
     assert result(again) == "BackupFailed"
+    assert again.status.plan is not None
+    assert again.status.plan.last_error is not None
+    assert again.status.plan.last_error.code == "SnapshotFailed"
 
 
 def test_many_refused_requests_do_not_count_as_snapshots_that_failed() -> None:
