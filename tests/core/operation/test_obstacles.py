@@ -32,6 +32,7 @@ from sysdisk.api.reasons import Standing, standing
 from sysdisk.api.status import Outcome, Step
 from sysdisk.core.decide import decide
 from sysdisk.core.model import (
+    RESYNC,
     DiskLook,
     Look,
     Nothing,
@@ -163,6 +164,14 @@ def test_a_deleted_object_whose_record_is_not_ours_goes_after_a_while_and_touche
     assert "`sysdisk release web-1 -n shop`" in ready(held)[2]
     gone = decide(deleted, seen(power), at(10, minutes=15))
     assert (gone.action, gone.status) == (RemoveFinalizer(), deleted.status)
+    assert gone.look_again == timedelta(0)
+
+
+def test_a_record_that_is_not_ours_is_looked_at_no_more_often_as_time_goes_by() -> None:
+    found = not_ours()
+    told = after(found, decide(found, seen(), at(10)))
+    for minutes in (1, 14, 15, 60):
+        assert decide(told, seen(), at(minutes=minutes)).look_again == RESYNC
 
 
 def test_a_deleted_object_waits_from_when_a_person_was_told() -> None:
