@@ -15,6 +15,7 @@ from tests.support.builders import (
     after,
     at,
     disk,
+    error,
     image,
     opened,
     operation,
@@ -47,7 +48,7 @@ from sysdisk.core.model import (
     StopInstance,
     Subject,
 )
-from sysdisk.core.outcome import is_news, learn
+from sysdisk.core.outcome import is_news, last_error, learn
 from sysdisk.core.tell import tell
 from sysdisk.core.world import Grant, Observed, Snapshot
 
@@ -410,6 +411,9 @@ def test_a_snapshot_that_failed_is_made_again_twice_and_then_it_ends() -> None:
     assert result(again) == "BackupFailed"
     assert len(tokens) == 3
     assert f"SnapshotFailed: snapshot {SNAPSHOT} of disk d-1 ended as failed" in ready(again)[2]
+    assert again.status.plan is not None
+    assert again.status.plan.last_error is not None
+    assert again.status.plan.last_error.code == "SnapshotFailed"
 
 
 def test_tokens_of_snapshots_that_failed_belong_to_their_machine() -> None:
@@ -529,6 +533,22 @@ def test_a_finished_backup_is_followed_by_the_stop_in_the_same_pass() -> None:
     assert op.snapshot_id == SNAPSHOT
     assert [taken.step for taken in op.steps] == [Step.BACKUP]
     assert condition(decision) == ("True", "SnapshotAccomplished")
+
+
+def test_what_the_backup_met_and_when_it_was_asked_for_say_nothing_of_what_follows() -> None:
+    start, world = saving("accomplished")
+    failed = last_error(error("ServiceUnavailable", "retry"))
+    start = with_op(start, operation(start).replace(last_error=failed))
+    stopping = decide(start, world, at(minutes=50))
+    assert (operation(start).first_try_at, operation(stopping).first_try_at) == (NOW, None)
+    assert operation(stopping).last_error is None
+    assert "ServiceUnavailable" not in ready(stopping)[2]
+
+
+def test_a_machine_that_others_stopped_is_not_started_when_the_backup_is_called_off() -> None:
+    start, _ = saving()
+    world = seen("Stopped", backup=Snapshot(SNAPSHOT, "progressing"))
+    assert result(decide(replace(start, deleting=True), world, at(10))) == "Deleted"
 
 
 def test_a_machine_that_was_stopped_meanwhile_by_others_is_left_stopped_at_the_end() -> None:

@@ -64,6 +64,7 @@ def test_drift_is_treated_as_the_policy_says(policy: str, reason: Reason, stands
     assert (decision.reason, ready(decision)[0]) == (reason, stands)
     shown = decision.status.condition("Drifted")
     assert (shown is not None) is (policy != "Ignore")
+    assert shown is None or shown.status == "True"
 
 
 def test_ignored_drift_says_what_differs_and_that_it_is_left_so() -> None:
@@ -90,6 +91,8 @@ def test_what_differs_after_its_own_replacement_is_not_replaced_for_ever() -> No
 def test_a_new_wish_is_a_plan_and_not_drift() -> None:
     decision = decide(settled(imageId=OLD_IMAGE), replaced("Running"), at(1))
     assert decision.action == AddFinalizer()
+    held = decide(settled(imageId=OLD_IMAGE, suspend=True), replaced("Running"), at(1))
+    assert (held.reason, held.status.condition("Drifted")) == (R.SUSPENDED, None)
 
 
 def test_a_trigger_overrules_the_drift_policy() -> None:

@@ -172,6 +172,15 @@ def test_every_value_of_a_brake_but_false_holds_and_is_told_with_its_remedy(valu
     assert len(message) < 1000
 
 
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [("x" * 40, f'"{"x" * 40}"'), ("x" * 41, f'"{"x" * 40}..."'), ("yes", '"yes"')],
+)
+def test_a_long_value_of_a_brake_is_told_cut_short(value: str, told: str) -> None:
+    message = ready(decide(subject(annotations={ANNOTATION_PROTECT: value}), seen(), NOW))[2]
+    assert f"annotation sysdisk.dev/protect is {told};" in message
+
+
 @pytest.mark.parametrize("value", ["false", ""])
 def test_a_brake_that_says_no_holds_nothing(value: str) -> None:
     free = subject(annotations={ANNOTATION_PROTECT: value, ANNOTATION_SUSPEND: value})
@@ -198,8 +207,12 @@ def test_a_retry_is_on_record_before_its_annotation_is_taken_off() -> None:
     asked = retrying(spent=True, spent_reason="Refused")
     first = decide(asked, seen(), NOW)
     assert (first.action, first.reason, first.look_again) == (Nothing(), R.PLANNED, timedelta(0))
-    assert "It is tried once more." in ready(first)[2]
+    assert ready(first)[2].endswith(" It is tried once more.")
     assert decide(after(asked, first), seen(), at(1)).action == AddFinalizer()
+
+
+def test_a_retry_of_a_plan_that_was_not_tried_yet_is_nothing_to_record_first() -> None:
+    assert decide(retrying(), seen(), NOW).action == AddFinalizer()
 
 
 FULL = seen(account=account(under_way=10))
