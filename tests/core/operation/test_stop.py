@@ -11,7 +11,9 @@ from tests.support.builders import (
     VM,
     after,
     at,
+    error,
     operation,
+    ready,
     seen,
     subject,
     under_way,
@@ -28,6 +30,7 @@ from sysdisk.core.model import (
     StartInstance,
     StopInstance,
 )
+from sysdisk.core.outcome import last_error
 
 STOP_ROWS: list[tuple[str, dict[str, Any], float, Kind, Reason, Step]] = [
     ("Running", {}, 1, Nothing, R.STOPPING, Step.STOP),
@@ -77,6 +80,19 @@ def test_the_stopped_mode_is_the_frozen_one() -> None:
     begun = replace(begun, spec=subject().spec)
     action = decide(begun, seen(), at(31)).action
     assert action == StopInstance(VM, False, "StopCharging")
+
+
+def test_a_stop_is_told_with_the_time_that_it_may_take() -> None:
+    message = ready(decide(under_way(), seen("Stopping"), at(60)))[2]
+    assert "it may take until 2026-03-01T12:05:00Z" in message
+
+
+def test_the_last_error_is_told_as_long_as_it_is_the_last_answer() -> None:
+    busy = last_error(error("OperationConflict", "retry"))
+    told = ready(decide(under_way(last_error=busy), seen("Stopping"), at(1)))[2]
+    assert "Last answer of ECS: OperationConflict" in told
+    quiet = ready(decide(under_way(), seen("Stopping"), at(1)))[2]
+    assert quiet == told.partition(" Last answer")[0]
 
 
 def test_each_stop_raises_the_tries_and_is_recorded_as_unknown_before_it_is_sent() -> None:
