@@ -520,6 +520,7 @@ def test_a_pause_doubles_up_to_five_minutes() -> None:
         (Grant(ids=frozenset({VM}), regions=frozenset({"cn-other"})), False),
         (Grant(tags=(("team", "shop"),)), True),
         (Grant(tags=(("team", "shop"), ("env", "prod"))), False),
+        (Grant(tags=(("team", "shop"), ("env", "dev"))), True),
         (Grant(ids=frozenset({"i-2"}), tags=(("team", "shop"),)), True),
         (Grant(ids=frozenset({"i-2"}), regions=frozenset({"cn-test"})), False),
     ],

@@ -37,7 +37,7 @@ from sysdisk.core.model import (
     StartInstance,
 )
 from sysdisk.core.outcome import last_error, next_attempt
-from sysdisk.core.world import Grant, Observed, SecretLook, SecretState
+from sysdisk.core.world import Grant, Lock, Observed, SecretLook, SecretState
 
 # -- Replace -----------------------------------------------------------------------------------
 
@@ -156,6 +156,13 @@ def test_a_lock_that_is_not_the_replacements_is_told_while_its_outcome_is_unknow
     assert (decision.action, decision.reason) == (Nothing(), reason)
     assert "security" in ready(decision)[2]
     assert operation(decision).unlocked_since is None
+
+
+@pytest.mark.parametrize("reason", ["financial", "Recycling", "refunded", "dedicatedhostfinancial"])
+def test_a_machine_that_ecs_has_taken_away_is_not_waited_for(reason: str) -> None:
+    taken = seen("Stopped", locks=(Lock(reason),))
+    decision = decide(under_way(Step.REPLACE, **QUIET), taken, at(700))
+    assert (decision.action, decision.reason) == (Nothing(), R.MACHINE_LEFT_STOPPED)
 
 
 def test_any_lock_is_named_while_the_outcome_is_unknown() -> None:
