@@ -73,6 +73,11 @@ def test_a_window_over_midnight_is_open_on_both_days() -> None:
     assert opening([late], utc("2026-03-08", "00:30")) == ends
 
 
+def test_a_window_is_open_in_its_last_second() -> None:
+    ends = utc("2026-03-07", "06:00")
+    assert opening([[window(WEEKLY, 4)]], ends - timedelta(seconds=1)) == Open(ends)
+
+
 def test_a_week_long_window_is_open_to_its_last_second() -> None:
     long = [window("0 0 1 * *", 168)]
     assert opening([long], utc("2026-03-07", "23:59")) == Open(utc("2026-03-08"))
@@ -186,6 +191,16 @@ def test_a_long_window_is_found_behind_any_number_of_short_ones(day: int) -> Non
     assert fits([both], now, HOUR) == Waits(utc("2026-03-14", "02:00"))
     yearly = [window("0 * * * *", 0.1), window("0 2 1 1 *", 4)]
     assert fits([yearly], now, HOUR) == Waits(utc("2027-01-01", "02:00"))
+
+
+def test_a_window_as_long_as_the_work_is_found_behind_any_number_of_short_ones() -> None:
+    both = [window("*/2 * * * *", 1 / 60), window(WEEKLY, 1)]
+    assert fits([both], utc("2026-03-08"), HOUR) == Waits(utc("2026-03-14", "02:00"))
+
+
+def test_work_that_takes_no_time_waits_for_its_window_as_well() -> None:
+    weekly = [window(WEEKLY, 4)]
+    assert fits([weekly], utc("2026-03-06"), timedelta(0)) == Waits(utc("2026-03-07", "02:00"))
 
 
 def test_what_two_lists_have_in_common_may_be_long_enough_once_a_year() -> None:

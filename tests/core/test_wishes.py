@@ -32,6 +32,7 @@ from sysdisk.api.conditions import MESSAGE_LIMIT, Extra, Kind, conditions
 from sysdisk.api.meta import ANNOTATION_REPLACE
 from sysdisk.api.policy import Approval, Backup, MaintenanceWindow
 from sysdisk.api.reasons import PHASES, Reason, Standing, phase, reason_of, standing
+from sysdisk.api.spec import Advanced
 from sysdisk.api.status import Condition, HistoryEntry, Plan, Step, StepTaken, SystemDiskSpecStatus
 from sysdisk.core.backoff import LONGEST, backoff
 from sysdisk.core.decide import decide
@@ -45,11 +46,12 @@ from sysdisk.core.wanted import (
     baseline,
     differences,
     due_trigger,
+    os_after,
     target_hash,
     trigger_values,
     with_trigger,
 )
-from sysdisk.core.world import Grant, Observed, Power
+from sysdisk.core.world import Grant, Image, Observed, Power
 
 
 def plan_of(wanting: Subject, world: Observed | None = None) -> Plan:
@@ -183,6 +185,21 @@ def test_a_disk_in_the_place_of_an_image_is_taken_once() -> None:
     assert differences(spec(**wish), None, vm(), disk(), status) == ()
 
 
+@pytest.mark.parametrize(
+    ("new", "platform", "system"),
+    [
+        (image(os_type="windows"), "Ubuntu", "windows"),
+        (None, "Windows Server 2022", "windows"),
+        (None, "Ubuntu", "linux"),
+        (None, None, ""),
+    ],
+)
+def test_the_new_system_is_the_images_else_what_the_disk_is_said_to_hold(
+    new: Image | None, platform: str | None, system: str
+) -> None:
+    assert os_after(new, Advanced(platform=platform)) == system
+
+
 # -- triggers -------------------------------------------------------------------------------------
 
 
@@ -219,6 +236,11 @@ def test_the_last_ten_values_are_kept_and_among_them_those_in_force() -> None:
     assert len(kept) == 10
 
 
+@pytest.mark.parametrize("trigger", [None, "a"])
+def test_nothing_new_adds_nothing_to_the_list(trigger: str | None) -> None:
+    assert with_trigger(triggered("a", "a"), trigger) == ("a",)
+
+
 def test_values_in_force_alone_may_fill_the_list() -> None:
     what = triggered("v0", *(f"v{n}" for n in range(10)))
     assert with_trigger(what, "x")[0] == "v0"
@@ -230,6 +252,10 @@ def test_a_value_that_does_not_fit_on_a_line_is_known_by_its_hash(value: str) ->
     assert kept.startswith("sha256:")
     assert baseline(triggered(value)) == (kept,)
     assert due_trigger(triggered(value, "")) == kept
+
+
+def test_a_value_that_fits_on_a_line_is_kept_as_it_is() -> None:
+    assert trigger_values(triggered("x" * 120)) == ("x" * 120,)
 
 
 def test_a_trigger_alone_is_a_plan_that_says_so() -> None:
@@ -494,6 +520,7 @@ def test_a_pause_doubles_up_to_five_minutes() -> None:
         (Grant(ids=frozenset({VM}), regions=frozenset({"cn-other"})), False),
         (Grant(tags=(("team", "shop"),)), True),
         (Grant(tags=(("team", "shop"), ("env", "prod"))), False),
+        (Grant(tags=(("team", "shop"), ("env", "dev"))), True),
         (Grant(ids=frozenset({"i-2"}), tags=(("team", "shop"),)), True),
         (Grant(ids=frozenset({"i-2"}), regions=frozenset({"cn-test"})), False),
     ],

@@ -48,6 +48,7 @@ BROAD: Final = ("tests/core/test_convergence.py", "tests/core/test_properties.py
 """They call everything and take long: not rehearsed, and run last, for every mutant."""
 
 RECORDER_TESTS: Final = (
+    "tests/controllers/test_recorder.py",
     "tests/simulation/test_guard_rails.py",
     "tests/simulation/test_cuts.py::test_without_faults_each_write_to_ecs_is_sent_once",
     "tests/simulation/test_two_operators.py",

@@ -63,7 +63,7 @@ class Pass:
             same = seen.replace(
                 instance_status=base.instance_status,
                 observed_at=base.observed_at,
-                image_id=base.image_id if seen.disk_id == base.disk_id else seen.image_id,
+                image_id=base.image_id,
                 locked=locks.locked,
                 operation_locks=locks.operation_locks,
             )

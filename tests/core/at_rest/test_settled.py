@@ -30,6 +30,7 @@ from sysdisk.api.policy import MaintenanceWindow
 from sysdisk.api.reasons import Reason, Standing, standing
 from sysdisk.api.status import (
     Settled,
+    SystemDiskSpecStatus,
 )
 from sysdisk.core.decide import decide
 from sysdisk.core.model import (
@@ -165,6 +166,16 @@ def test_a_family_is_resolved_anew_where_something_new_is_asked_for(
     edited = replace(pinned(), spec=subject(**{**FAMILY, **change}).spec, generation=2)
     decision = decide(edited, replaced("Running", family=Family("x", "m-9")), at(1))
     assert (decision.status.resolved_image_id == "m-9") is anew
+
+
+def test_a_trigger_that_is_taken_back_resolves_no_family_anew() -> None:
+    wanting = subject(SystemDiskSpecStatus(triggers=("",)), **FAMILY, replaceTrigger="b")
+    asked = after(wanting, decide(wanting, seen(), NOW))
+    assert asked.status.resolved_for is not None
+    assert asked.status.resolved_for.trigger == "b"
+    back = replace(asked, spec=subject(**FAMILY).spec, generation=2)
+    decision = decide(back, replaced("Running", family=Family("ubuntu", "m-9")), at(1))
+    assert decision.status.resolved_image_id == NEW_IMAGE
 
 
 # -- remarks ------------------------------------------------------------------------------------

@@ -14,10 +14,12 @@ from tests.support.builders import (
     NEW_IMAGE,
     NOW,
     OLD_DISK,
+    SECURITY,
     VM,
     account,
     after,
     at,
+    disk,
     operation,
     ready,
     replaced,
@@ -88,6 +90,14 @@ def test_a_record_that_does_not_recompute_is_not_believed(
         decision = decide(begun, world, at(700))
         assert (decision.action, decision.reason) == (Nothing(), R.RECORD_NOT_OURS)
         assert decision.status.operation == begun.status.operation
+
+
+def test_a_record_without_the_size_of_its_disk_is_not_believed() -> None:
+    smallest = seen(system_disks=(disk(size=1),))
+    begun = under_way(world=smallest)
+    assert operation(begun).from_size == 1
+    bare = with_op(begun, operation(begun).replace(from_size=None))
+    assert decide(bare, smallest, at(1)).reason is R.RECORD_NOT_OURS
 
 
 @pytest.mark.parametrize("step", list(Step))
@@ -320,6 +330,20 @@ def test_the_power_of_the_machine_alone_is_no_reason_to_write() -> None:
     assert decide(begun, seen("Stopping"), at(2)).status == begun.status
 
 
+def test_a_lock_that_goes_alone_is_no_reason_to_write() -> None:
+    begun = under_way(Step.VERIFY)
+    begun = after(begun, decide(begun, seen("Stopped", locks=LOCKED), at(1)))
+    assert begun.status.locked is True
+    assert decide(begun, seen("Stopped"), at(2)).status == begun.status
+
+
+def test_another_lock_in_the_place_of_the_first_is_shown() -> None:
+    begun = under_way(Step.VERIFY)
+    begun = after(begun, decide(begun, seen("Stopped", locks=LOCKED), at(1)))
+    other = decide(begun, seen("Stopped", locks=SECURITY), at(2)).status
+    assert [lock.reason for lock in other.operation_locks] == [SECURITY[0].reason]
+
+
 def test_an_image_that_is_seen_before_its_disk_alone_is_no_reason_to_write() -> None:
     begun = under_way(Step.VERIFY)
     begun = after(begun, decide(begun, seen("Stopped"), at(1)))
@@ -364,6 +388,13 @@ def test_nothing_waits_for_a_clock_that_was_set_back_to_catch_up(
     decision = decide(under_way(step, **fields), world, at(5))
     assert isinstance(decision.action, action)
     assert operation(decision).last_try_at == at(5)
+
+
+def test_a_stop_that_began_in_the_future_has_its_end() -> None:
+    begun = under_way(step_at=at(hours=5))
+    first = decide(begun, seen("Stopping"), at(5))
+    over = decide(after(begun, first), seen("Stopping"), at(305))
+    assert operation(over).ending == "StopTimedOut"
 
 
 def test_a_token_of_unknown_age_is_not_sent_again_and_the_disk_is_watched() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -21,7 +21,9 @@ from tests.support.builders import (
     ready,
     replaced,
     seen,
+    subject,
     under_way,
+    vm,
     with_op,
 )
 
@@ -36,7 +38,7 @@ from sysdisk.core.model import (
     StartInstance,
 )
 from sysdisk.core.outcome import last_error, next_attempt
-from sysdisk.core.world import Grant, Observed, SecretLook, SecretState
+from sysdisk.core.world import Grant, Lock, Observed, SecretLook, SecretState
 
 # -- Replace -----------------------------------------------------------------------------------
 
@@ -147,12 +149,30 @@ def test_a_refused_request_is_not_repeated_past_the_deadline_for_giving_back() -
     assert decision.look_again == at(600) - at(501)
 
 
-def test_a_lost_request_waits_its_full_pause_for_its_outcome_is_what_the_machine_waits_for() -> (
-    None
-):
-    lost: dict[str, Any] = {**QUIET, "tries": 20, "last_try_at": at(650)}
-    decision = decide(under_way(Step.REPLACE, **lost), seen("Stopped"), at(651))
-    assert decision.look_again == timedelta(seconds=299)
+@pytest.mark.parametrize(("tried", "seconds"), [(650, 651), (590, 600)])
+def test_a_lost_request_waits_its_full_pause_for_its_outcome_is_what_the_machine_waits_for(
+    tried: float, seconds: float
+) -> None:
+    lost: dict[str, Any] = {**QUIET, "tries": 20, "last_try_at": at(tried)}
+    decision = decide(under_way(Step.REPLACE, **lost), seen("Stopped"), at(seconds))
+    assert decision.look_again == at(tried + 300) - at(seconds)
+
+
+SPARE: dict[str, Any] = {"diskId": "d-s", "platform": "Ubuntu", "architecture": "x86_64"}
+
+
+@pytest.mark.parametrize(
+    ("wish", "source"), [({}, "m-2"), ({"imageId": None, "advanced": SPARE}, "disk d-s")]
+)
+def test_what_is_asked_for_is_told_with_where_it_comes_from(
+    wish: dict[str, Any], source: str
+) -> None:
+    spare = disk("d-s", type="data", status="Available", instance_id="")
+    known = account(allow_advanced=True)
+    world = seen(account=known, source_disk=spare, source_disk_seen=True)
+    begun = under_way(Step.REPLACE, wanting=subject(**wish), world=world)
+    message = ready(decide(begun, replace(world, instance=vm("Stopped")), at(1)))[2]
+    assert f"by one of 40 GiB from {source} (plan" in message
 
 
 @pytest.mark.parametrize(
@@ -168,6 +188,13 @@ def test_a_lock_that_is_not_the_replacements_is_told_while_its_outcome_is_unknow
     assert "security" in ready(decision)[2]
     assert ("The machine is stopped and cannot be started" in ready(decision)[2]) is stopped
     assert operation(decision).unlocked_since is None
+
+
+@pytest.mark.parametrize("reason", ["financial", "Recycling", "refunded", "dedicatedhostfinancial"])
+def test_a_machine_that_ecs_has_taken_away_is_not_waited_for(reason: str) -> None:
+    taken = seen("Stopped", locks=(Lock(reason),))
+    decision = decide(under_way(Step.REPLACE, **QUIET), taken, at(700))
+    assert (decision.action, decision.reason) == (Nothing(), R.MACHINE_LEFT_STOPPED)
 
 
 def test_any_lock_is_named_while_the_outcome_is_unknown() -> None:
@@ -231,6 +258,7 @@ def test_a_disk_that_somebody_replaced_before_anything_was_sent_is_not_ours() ->
 # -- the login Secret --------------------------------------------------------------------------
 
 OTHER = SecretLook(SecretState.OK, uid="s-1", resource_version="8")
+ANEW = SecretLook(SecretState.OK, uid="s-2", resource_version="7")
 
 
 def test_the_intent_holds_the_secrets_version_and_never_its_value() -> None:
@@ -246,16 +274,17 @@ def test_a_secret_is_looked_at_before_it_is_sent(op: dict[str, Any]) -> None:
     assert decision.action == Look(secret=True)
 
 
-def test_a_first_request_takes_the_secret_as_it_is_now() -> None:
+@pytest.mark.parametrize("look", [OTHER, ANEW])
+def test_a_first_request_takes_the_secret_as_it_is_now(look: SecretLook) -> None:
     begun = under_way(Step.REPLACE, wanting=WITH_SECRET)
-    decision = decide(begun, seen("Stopped", secret=OTHER), at(5))
+    decision = decide(begun, seen("Stopped", secret=look), at(5))
     assert isinstance(decision.action, ReplaceSystemDisk)
     ref = decision.action.inputs.password_secret_ref
     assert ref is not None
-    assert ref.resource_version == "8"
+    assert (ref.uid, ref.resource_version) == (look.uid, look.resource_version)
 
 
-@pytest.mark.parametrize("look", [OTHER, SecretLook(SecretState.MISSING)])
+@pytest.mark.parametrize("look", [OTHER, ANEW, SecretLook(SecretState.MISSING)])
 def test_a_lost_request_is_not_repeated_with_another_secret(look: SecretLook) -> None:
     begun = under_way(Step.REPLACE, wanting=WITH_SECRET, **QUIET)
     decision = decide(begun, seen("Stopped", secret=look), at(60))

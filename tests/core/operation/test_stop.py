@@ -83,6 +83,19 @@ def test_the_stopped_mode_is_the_frozen_one() -> None:
     assert action == StopInstance(VM, False, "StopCharging")
 
 
+def test_a_stop_is_told_with_the_time_that_it_may_take() -> None:
+    message = ready(decide(under_way(), seen("Stopping"), at(60)))[2]
+    assert "it may take until 2026-03-01T12:05:00Z" in message
+
+
+def test_the_last_error_is_told_as_long_as_it_is_the_last_answer() -> None:
+    busy = last_error(error("OperationConflict", "retry"))
+    told = ready(decide(under_way(last_error=busy), seen("Stopping"), at(1)))[2]
+    assert "Last answer of ECS: OperationConflict" in told
+    quiet = ready(decide(under_way(), seen("Stopping"), at(1)))[2]
+    assert quiet == told.partition(" Last answer")[0]
+
+
 def test_each_stop_raises_the_tries_and_is_recorded_as_unknown_before_it_is_sent() -> None:
     begun = under_way(outcome=Outcome.ACCEPTED)
     op = operation(decide(begun, seen(), at(30)))
