@@ -80,10 +80,26 @@ def test_where_nothing_is_wrong_nothing_is_found() -> None:
     assert found(seen("Stopped")) == ()
     assert found(with_source(), subject(imageId=None, advanced=BY_DISK)) == ()
     assert found(seen(account=None)) == ()
+    assert found(with_image(architecture="i386")) == ()
+
+
+@pytest.mark.parametrize(
+    ("world", "size"),
+    [
+        (seen(), 40),
+        (with_image(size=60), 60),
+        (seen(system_disks=(disk(size=20, performance_level="PL1"),)), None),
+        (with_disk(category="cloud"), 500),
+        (seen(), 2048),
+    ],
+)
+def test_a_size_at_its_limit_is_fine(world: Observed, size: int | None) -> None:
+    assert found(world, subject(size=size)) == ()
 
 
 ONE_WRONG_THING: list[tuple[str, Observed, dict[str, Any]]] = [
     ("InstanceManaged", seen(tags=(("ack.aliyun.com", "c1"),)), {}),
+    ("InstanceManaged", seen(tags=(("ack.alibabacloud.com/nodepool-id", "n"),)), {}),
     ("InstanceManaged", seen(tags=(("acs:autoscaling:scalingGroupId", "g"),)), {}),
     ("AdvancedNotAllowed", seen(), {"advanced": {"platform": "Ubuntu"}}),
     ("InstanceLockedForSecurity", seen(locks=(Lock("Security"), Lock("Recycling"))), {}),
@@ -98,10 +114,12 @@ ONE_WRONG_THING: list[tuple[str, Observed, dict[str, Any]]] = [
     ("IncorrectDiskStatus", with_disk(status="ReIniting"), {}),
     ("IncorrectDiskStatus", with_disk(locks=(Lock("security"),)), {}),
     ("InvalidOperation.MultiAttachDisk", with_disk(multi_attach="LegacyShared"), {}),
+    ("InvalidOperation.MultiAttachDisk", with_disk(multi_attach="Enabled"), {}),
     ("DISK_IN_DEDICATED_BLOCK_STORAGE_CLUSTER", with_disk(storage_cluster_id="c"), {}),
     ("DiskCreatingSnapshot", seen(snapshot_running=True), {}),
     ("InvalidSystemDiskStatus.IsTransfering", seen(in_transfer=True), {}),
     ("InvalidDiskCategory.ValueNotSupported", with_disk(category="local_ssd_pro"), {}),
+    ("InvalidDiskCategory.ValueNotSupported", with_disk(category="ephemeral_ssd"), {}),
     (
         "OperationDenied.DiskNoStock",
         seen(supply=supply({"cloud_essd", "cloud_auto"}, {"cloud_essd"})),
@@ -117,6 +135,11 @@ ONE_WRONG_THING: list[tuple[str, Observed, dict[str, Any]]] = [
     ("ImageNotSubscribed", with_image(product_code="p", is_subscribed=False), {}),
     ("OperationDenied", with_image(has_data_snapshots=True), {}),
     ("InvalidInstanceType.NotSupported", with_image(architecture="arm64"), {}),
+    (
+        "InvalidInstanceType.NotSupported",
+        seen(cpu_architecture="ARM", images=(image(architecture="i386"),)),
+        {},
+    ),
     (
         "InvalidInstanceType.NotSupported",
         seen(cpu_architecture="ARM", images=(image(instance_types=frozenset({"arm"})),)),
@@ -172,7 +195,8 @@ def test_each_wrong_thing_is_one_fault_with_its_code(
     assert fault.code == code
     assert fault.cause.endswith(".")
     assert fault.advice.endswith(".")
-    assert f"code {code}" in fault.text()
+    assert f"({'' if code in OURS else 'ECS '}code {code}" in fault.text()
+    assert fault.passing is (fault.reason is Reason.INSTANCE_BUSY)
     assert fault.text().startswith(fault.cause.removesuffix("."))
     assert fault.text().endswith(f"). {fault.advice}")
 
@@ -182,6 +206,7 @@ BY_DISK_WRONG: list[tuple[str, Observed, dict[str, Any]]] = [
     ("InvalidDatadisk.DiskStatusViolation", with_source(status="In_use"), {}),
     ("InvalidDatadisk.DiskStatusViolation", with_source(locks=(Lock("security"),)), {}),
     ("InvalidDatadisk.DiskCategoryViolation", with_source(category="ephemeral_ssd"), {}),
+    ("InvalidDatadisk.DiskCategoryViolation", with_source(category="local_ssd_pro"), {}),
     ("InvalidDatadisk.DiskCategoryViolation", with_source(category="cloud"), {}),
     ("InvalidDatadisk.ChargeTypeViolation", with_source(charge_type="PrePaid"), {}),
     ("InvalidParameter.DiskType", with_source(kms_key_id="k"), {}),
