@@ -317,6 +317,11 @@ def test_a_plan_with_a_login_does_not_warn_of_being_locked_out(
     assert not [line for line in plan.warnings if "no login" in line]
 
 
+def test_a_device_that_the_additional_service_serves_is_not_warned_of() -> None:
+    served = seen("Stopped", system_disks=(disk(device="/dev/xvda"),), key_pair_name="ops")
+    assert plan_of(subject(useAdditionalService=True), served).warnings == ()
+
+
 def test_a_plan_that_leaves_the_machine_stopped_says_so() -> None:
     never: dict[str, Any] = {"power": {"startAfter": "Never"}}
     (warning,) = plan_of(subject(**never), seen(key_pair_name="ops")).warnings

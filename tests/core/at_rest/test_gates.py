@@ -316,6 +316,13 @@ def test_an_account_that_works_is_not_blamed_for_an_answer_that_does_not_come() 
     )
 
 
+@pytest.mark.parametrize("message", ["the keys are wrong", ""])
+def test_an_account_that_is_not_ready_says_why_or_where_that_is_written(message: str) -> None:
+    broken = account(state=AccountState.NOT_READY, message=message)
+    said = ready(decide(subject(), seen(account=broken), at(1)))[2]
+    assert f"default is not ready: {message or 'see its Ready condition'}. It goes on" in said
+
+
 def test_failing_calls_are_not_written_one_by_one() -> None:
     first = decide(subject(), seen(failure="slow (request ID A)"), NOW)
     before = after(subject(), first)
