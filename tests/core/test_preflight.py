@@ -81,6 +81,59 @@ def test_where_nothing_is_wrong_nothing_is_found() -> None:
     assert found(with_source(), subject(imageId=None, advanced=BY_DISK)) == ()
     assert found(seen(account=None)) == ()
     assert found(with_image(architecture="i386")) == ()
+    assert found(seen(login_as_non_root=True)) == ()
+    assert found(with_image(login_as_non_root=False)) == ()
+
+
+@pytest.mark.parametrize("status", ["Creating", "Waiting"])
+def test_an_image_that_is_still_being_made_is_waited_for(status: str) -> None:
+    (fault,) = found(with_image(status=status))
+    assert (fault.passing, fault.reason) == (True, Reason.INSTANCE_BUSY)
+
+
+NOT_MATCHED, NOT_TAKEN = "InvalidEncrypted.NotMatchSnapshot", "InvalidParameter.Encrypted"
+
+
+@pytest.mark.parametrize(
+    ("world", "spec", "codes"),
+    [
+        (
+            with_image(instance_types=frozenset({"other"})),
+            {},
+            ("InvalidParameter.Conflict", "ImageNotSupportInstanceType"),
+        ),
+        (with_image(encrypted=True), {}, (NOT_MATCHED, NOT_TAKEN)),
+        (
+            with_image(encrypted=True),
+            {"encryption": {"enabled": False}},
+            (NOT_TAKEN, NOT_MATCHED),
+        ),
+    ],
+)
+def test_every_code_that_ecs_might_refuse_with_can_be_searched_for(
+    world: Observed, spec: dict[str, Any], codes: tuple[str, ...]
+) -> None:
+    (fault,) = found(world, subject(**spec))
+    assert fault.codes == codes
+    assert f"(ECS code {' or '.join(codes)})" in fault.text()
+
+
+@pytest.mark.parametrize(
+    ("world", "spec", "what"),
+    [
+        (with_image(os_type="windows"), {}, f"Image {NEW_IMAGE} is Windows"),
+        (
+            with_source(),
+            {"imageId": None, "advanced": {**BY_DISK, "platform": "Windows"}},
+            "The system on that disk (advanced.platform) is Windows",
+        ),
+    ],
+)
+def test_a_windows_that_takes_no_key_pair_is_named(
+    world: Observed, spec: dict[str, Any], what: str
+) -> None:
+    (fault,) = found(world, subject(**spec, login=PAIR))
+    assert fault.cause.startswith(what)
 
 
 @pytest.mark.parametrize(
