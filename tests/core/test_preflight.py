@@ -79,7 +79,7 @@ def test_where_nothing_is_wrong_nothing_is_found() -> None:
     assert found(seen()) == ()
     assert found(seen("Stopped")) == ()
     assert found(with_source(), subject(imageId=None, advanced=BY_DISK)) == ()
-    assert found(seen(account=None)) == ()
+    assert found(seen(account=None, tags=(("ack.aliyun.com", "c1"),))) == ()
     assert found(with_image(architecture="i386")) == ()
     assert found(seen(login_as_non_root=True)) == ()
     assert found(with_image(login_as_non_root=False)) == ()
