@@ -409,7 +409,13 @@ def test_an_answer_about_the_token_alone_is_told_as_unknown(code: str) -> None:
 @pytest.mark.parametrize(
     ("before", "world", "answer", "reason", "says"),
     [
-        (under_way(last_try_at=None), seen(), refused(), Reason.GIVING_BACK, "StopInstance"),
+        (
+            under_way(last_try_at=None),
+            seen(),
+            refused(),
+            Reason.GIVING_BACK,
+            "given back with its old disk, and the plan is spent.",
+        ),
         (
             under_way(last_try_at=None),
             seen(),
@@ -424,13 +430,19 @@ def test_an_answer_about_the_token_alone_is_told_as_unknown(code: str) -> None:
             Reason.REPLACING,
             "asked again when the state has changed",
         ),
-        (under_way(Step.START), replaced(), unknown(), Reason.STARTING, "StartInstance"),
+        (
+            under_way(Step.START),
+            replaced(),
+            unknown(),
+            Reason.STARTING,
+            "tried again until the machine runs",
+        ),
         (
             with_policy(),
             replaced("Running"),
             unknown(),
             Reason.FINISHING,
-            "ApplyAutoSnapshotPolicy",
+            "tried again by itself",
         ),
     ],
 )
@@ -441,6 +453,20 @@ def test_an_error_is_told_with_the_call_and_what_follows(
     assert decision.reason is reason
     assert says in ready(decision)[2]
     assert standing(decision.reason) is Standing.WORKING
+    call = type(ask(before, world).action).__name__
+    assert ready(decision)[2].startswith(f"{call} for plan ")
+    assert [e.message for e in decision.events if e.message.startswith(f"{call}: ")]
+
+
+@pytest.mark.parametrize(("ending", "spent"), [("Refused", True), ("StopTimedOut", False)])
+def test_only_an_end_that_spends_the_plan_is_told_so(ending: str, spent: bool) -> None:
+    before = under_way()
+    intent = operation(before)
+    error = last_error(refused().failure)
+    learned = intent.replace(ending=ending, last_error=error, request_ids=(REQUEST,))
+    text = ready(tell(before, Reason.STOPPING, intent, learned, at(6)))[2]
+    assert "The machine is given back with its old disk" in text
+    assert ("the plan is spent" in text) is spent
 
 
 def test_an_accepted_replacement_is_told_in_the_words_that_stay() -> None:
@@ -454,8 +480,12 @@ def test_what_was_not_sent_tells_no_old_error_once_more() -> None:
     error = last_error(refused().failure)
     given: dict[str, Any] = {**LOST, "outcome": RF, "last_error": error}
     before = under_way(Step.REPLACE, **given)
-    _, decision = told(before, STOPPED, NOT_SENT)
+    recorded, decision = told(before, STOPPED, NOT_SENT)
     assert decision.events == ()
+    said = recorded.status.condition("Ready")
+    assert said is not None
+    assert said.message
+    assert ready(decision)[2] == said.message
     assert decision.look_again == timedelta(seconds=1)
 
 

@@ -15,6 +15,7 @@ from tests.support.builders import (
     after,
     at,
     disk,
+    error,
     image,
     opened,
     operation,
@@ -113,6 +114,9 @@ def test_the_first_write_is_a_snapshot_of_the_old_disk_with_a_token_on_record() 
     assert not op.stopped_by_us
     assert decision.reason is Reason.BACKING_UP
     assert condition(decision) == ("False", "BackingUp")
+    text = ready(decision)[2]
+    assert "Asking for a snapshot" in text
+    assert "It has to be finished by 2026-03-01T13:00:00Z." in text
 
 
 def test_a_person_finds_the_snapshot_by_spec_plan_and_time() -> None:
@@ -139,6 +143,18 @@ def test_the_longest_names_fit_what_ecs_takes_and_stay_apart() -> None:
         tags.append(dict(decision.action.tags)["sysdisk.dev/spec"])
     assert tags[0] != tags[1]
     assert tags[0].startswith(f"{'n' * 63}/xxx")
+
+
+def test_a_name_that_just_fits_a_tag_is_not_shortened() -> None:
+    key = Key("n" * 63, "x" * 64)
+    _, decision = opened(replace(wanting(), key=key))
+    assert isinstance(decision.action, CreateSnapshot)
+    assert dict(decision.action.tags)["sysdisk.dev/spec"] == str(key)
+
+
+@pytest.mark.parametrize("power", ["Running", "Stopped"])
+def test_a_machine_that_is_only_being_saved_has_no_deadline_to_be_given_back(power: str) -> None:
+    assert operation(begun(seen(power))[1]).give_back_by is None
 
 
 def test_the_plan_says_what_is_saved_and_what_is_lost() -> None:
@@ -295,7 +311,13 @@ def test_a_refused_backup_is_told_with_code_advice_and_that_nothing_is_lost() ->
     told = tell(start, decision.reason, operation(decision), op, NOW)
     assert told.reason is Reason.BACKUP_FAILED
     text = ready(told)[2]
-    for part in ("CreateSnapshot", "QuotaExceed.Snapshot", REQUEST, "Delete old ones", "touched"):
+    for part in (
+        "CreateSnapshot for plan",
+        "QuotaExceed.Snapshot",
+        REQUEST,
+        "Delete old ones",
+        "touched",
+    ):
         assert part in text
 
 
@@ -361,11 +383,36 @@ def test_a_machine_that_is_gone_while_its_disk_is_saved_is_looked_for_freshly() 
     assert decision.action == Look(fresh=True, disks=DiskLook.KNOWN)
 
 
-def test_the_disk_is_looked_at_before_the_backup_is_asked_for_again() -> None:
+@pytest.mark.parametrize("power", ["Running", "Stopped", "Stopping", "Strange"])
+def test_the_disk_is_looked_at_before_the_backup_is_asked_for_again(power: str) -> None:
     start, _ = begun()
     op = operation(start).replace(outcome=Outcome.REFUSED)
-    look = decide(with_op(start, op), seen(system_disks=None), at(60)).action
+    look = decide(with_op(start, op), seen(power, system_disks=None), at(60)).action
     assert look == Look(fresh=True, disks=DiskLook.KNOWN)
+
+
+@pytest.mark.parametrize(("seconds", "kind"), [(1, Nothing), (2, CreateSnapshot)])
+def test_a_refused_backup_is_asked_for_again_after_its_pause(
+    seconds: int, kind: type[object]
+) -> None:
+    start, _ = begun()
+    asked = with_op(start, operation(start).replace(outcome=Outcome.REFUSED))
+    assert isinstance(decide(asked, seen(), at(seconds)).action, kind)
+
+
+def test_each_request_is_counted_and_recorded_as_unknown_before_it_is_sent() -> None:
+    start, _ = begun()
+    refused_once = operation(start).replace(outcome=Outcome.REFUSED, first_try_at=None)
+    op = operation(decide(with_op(start, refused_once), seen(), at(10)))
+    assert (op.tries, op.outcome) == (2, Outcome.UNKNOWN)
+    assert (op.first_try_at, op.last_try_at) == (at(10), at(10))
+
+
+def test_a_backup_without_an_end_on_record_goes_on() -> None:
+    start, world = saving()
+    waiting = decide(with_op(start, operation(start).replace(backup_by=None)), world, at(10))
+    assert (waiting.action, waiting.reason) == (Nothing(), Reason.BACKING_UP)
+    assert "has to be finished by" not in ready(waiting)[2]
 
 
 def test_a_backup_that_was_never_asked_for_is_asked_for_at_once() -> None:
@@ -392,12 +439,37 @@ def test_a_snapshot_that_failed_is_made_again_twice_and_then_it_ends() -> None:
     start, world = saving("failed")
     again = decide(start, world, at(60))
     assert isinstance(again.action, CreateSnapshot)
-    assert again.action.token != operation(start).snapshot_token
+    tokens = {operation(start).snapshot_token}
     for failures in (1, 2):
         assert operation(again).backup_failures == failures
+        assert operation(again).snapshot_id is None
+        tokens.add(operation(again).snapshot_token)
         op = operation(again).replace(snapshot_id=SNAPSHOT, outcome=Outcome.ACCEPTED)
         again = decide(with_op(start, op), world, at(minutes=10 * failures))
     assert result(again) == "BackupFailed"
+    assert len(tokens) == 3
+    assert f"SnapshotFailed: snapshot {SNAPSHOT} of disk d-1 ended as failed" in ready(again)[2]
+    assert again.status.plan is not None
+    assert again.status.plan.last_error is not None
+    assert again.status.plan.last_error.code == "SnapshotFailed"
+
+
+def test_tokens_of_snapshots_that_failed_belong_to_their_machine() -> None:
+    tokens = set()
+    for vm_id in ("i-1", "i-2"):
+        start, world = saving("failed")
+        op = operation(start)
+        mine = op.replace(snapshot_token=f"{op.snapshot_token}-{vm_id}")
+        tokens.add(operation(decide(with_op(start, mine), world, at(60))).snapshot_token)
+    assert len(tokens) == 2
+
+
+def test_a_snapshot_that_failed_and_is_not_made_again_yet_is_not_on_record_as_accepted() -> None:
+    start, world = saving("failed")
+    waiting = decide(start, world, at(1))
+    assert isinstance(waiting.action, Nothing)
+    op = operation(waiting)
+    assert (op.outcome, op.snapshot_id, op.backup_failures) == (Outcome.REFUSED, None, 1)
 
 
 def test_many_refused_requests_do_not_count_as_snapshots_that_failed() -> None:
@@ -445,6 +517,17 @@ def test_a_snapshot_that_does_not_appear_is_given_two_minutes(
     start, _ = saving()
     decision = decide(start, seen(backup=Snapshot(SNAPSHOT)), at(seconds))
     assert isinstance(decision.action, kind)
+    assert ("snapshot s-1 of disk d-1 is not there any more" in ready(decision)[2]) is (
+        kind is CreateSnapshot
+    )
+
+
+def test_the_two_minutes_begin_when_the_snapshot_was_accepted() -> None:
+    start, _ = saving()
+    late = with_op(start, operation(start).replace(outcome_at=at(minutes=10)))
+    world = seen(backup=Snapshot(SNAPSHOT))
+    assert isinstance(decide(late, world, at(minutes=11)).action, Nothing)
+    assert isinstance(decide(late, world, at(minutes=12)).action, CreateSnapshot)
 
 
 def test_a_backup_that_is_not_finished_when_it_ceases_to_count_ends_the_operation() -> None:
@@ -454,6 +537,7 @@ def test_a_backup_that_is_not_finished_when_it_ceases_to_count_ends_the_operatio
     assert result(ended) == "BackupOverdue"
     assert ended.reason is Reason.RESTING
     assert "SnapshotOverdue" in ready(ended)[2]
+    assert "was not finished by 2026-03-01T13:00:00Z" in ready(ended)[2]
 
 
 # -- changes of mind, and a second look -------------------------------------------------------
@@ -487,6 +571,22 @@ def test_a_finished_backup_is_followed_by_the_stop_in_the_same_pass() -> None:
     assert op.snapshot_id == SNAPSHOT
     assert [taken.step for taken in op.steps] == [Step.BACKUP]
     assert condition(decision) == ("True", "SnapshotAccomplished")
+
+
+def test_what_the_backup_met_and_when_it_was_asked_for_say_nothing_of_what_follows() -> None:
+    start, world = saving("accomplished")
+    failed = last_error(error("ServiceUnavailable", "retry"))
+    start = with_op(start, operation(start).replace(last_error=failed))
+    stopping = decide(start, world, at(minutes=50))
+    assert (operation(start).first_try_at, operation(stopping).first_try_at) == (NOW, None)
+    assert operation(stopping).last_error is None
+    assert "ServiceUnavailable" not in ready(stopping)[2]
+
+
+def test_a_machine_that_others_stopped_is_not_started_when_the_backup_is_called_off() -> None:
+    start, _ = saving()
+    world = seen("Stopped", backup=Snapshot(SNAPSHOT, "progressing"))
+    assert result(decide(replace(start, deleting=True), world, at(10))) == "Deleted"
 
 
 def test_a_machine_that_was_stopped_meanwhile_by_others_is_left_stopped_at_the_end() -> None:
@@ -543,6 +643,7 @@ def test_everything_is_looked_at_once_more_before_the_stop(
     action = decide(start, world, at(30)).action
     assert isinstance(action, Look)
     assert getattr(action, asked)
+    assert action.fresh or asked != "disks"
 
 
 def test_a_window_in_which_the_rest_does_not_fit_any_more_ends_it_unspent() -> None:
@@ -563,6 +664,11 @@ def test_a_backup_that_took_nearly_all_of_its_window_is_not_tried_in_the_next_on
     ended = decide(start, world, at(minutes=115))
     assert result(ended) == "WindowClosed"
     assert ended.reason is Reason.WINDOW_TOO_SHORT
+
+
+def test_a_finished_backup_takes_no_more_of_its_window() -> None:
+    start, world = saving("accomplished", maintenanceWindows=[NOON])
+    assert isinstance(decide(start, world, at(minutes=110)).action, StopInstance)
 
 
 def test_a_window_that_was_made_nonsense_meanwhile_ends_it() -> None:

@@ -12,6 +12,7 @@ from tests.support.builders import (
     NEW_DISK,
     NOW,
     OLD_DISK,
+    OLD_IMAGE,
     VM,
     after,
     at,
@@ -31,8 +32,8 @@ from sysdisk.api.meta import ANNOTATION_REPLACE
 from sysdisk.api.reasons import Reason
 from sysdisk.api.status import Outcome, Plan, Step, StepTaken, SystemDiskSpecStatus
 from sysdisk.core.decide import decide
-from sysdisk.core.ending import FAILED_RESULTS, RESTED, SPENT
-from sysdisk.core.model import Decision, DiskLook, Look, RemoveFinalizer, Subject
+from sysdisk.core.ending import FAILED_RESULTS, RESTED, SPENT, close
+from sysdisk.core.model import Decision, DiskLook, Look, Nothing, RemoveFinalizer, Subject
 from sysdisk.core.outcome import last_error
 from sysdisk.core.wanted import login_hash
 from sysdisk.core.world import Observed
@@ -67,6 +68,8 @@ def test_a_replacement_ends_ready_settled_and_in_the_history() -> None:
     assert decision.status.settled.inputs == operation(begun).inputs.hash
     assert (decision.status.disk_id, decision.status.previous_disk_id) == (NEW_DISK, OLD_DISK)
     assert [event.reason for event in decision.events] == ["Replaced", "UpToDate"]
+    assert "saved" not in decision.events[0].message
+    assert decision.look_again == timedelta(0)
 
 
 @pytest.mark.parametrize(
@@ -119,6 +122,20 @@ def test_what_a_machine_lost_with_its_disk_is_drift_until_the_spec_is_changed(
     assert (edited.reason, edited.status.condition("Drifted")) == (Reason.UP_TO_DATE, None)
 
 
+def test_what_was_lost_is_told_although_the_spec_was_edited_before_it_was() -> None:
+    begun = under_way(Step.START, world=seen(**HAD))
+    edited = replace(begun, spec=subject(power={"stopTimeout": "1m"}).spec, generation=2)
+    decision = ended(edited, replaced("Running", **{**HAD, "key_pair_name": ""}), at(9))
+    assert decision.reason is Reason.DRIFTED
+    assert "key pair none instead of ops" in ready(decision)[2]
+
+
+def test_a_machine_that_kept_its_disk_is_not_told_to_have_lost_anything() -> None:
+    begun = given_back("Suspended", world=seen(**HAD))
+    decision = ended(begun, seen(addresses=(), key_pair_name="", image_id="m-9"), at(9))
+    assert decision.status.history[-1].message is None
+
+
 def test_what_was_lost_is_not_told_where_drift_is_ignored() -> None:
     begun = under_way(Step.START, world=seen(addresses=("10.0.0.1",)))
     rests = after(begun, ended(begun, replaced("Running", addresses=()), at(9)))
@@ -135,6 +152,8 @@ def test_the_data_disks_are_looked_at_before_the_end_is_told() -> None:
     assert isinstance(
         decide(given, seen("Running", data_disk_ids=None), at(9)).action, RemoveFinalizer
     )
+    blind = seen("Running", system_disks=None, data_disk_ids=None)
+    assert decide(given, blind, at(9)).action == Look(fresh=True, disks=DiskLook.KNOWN)
 
 
 @pytest.mark.parametrize(("name", "says"), [("", "none"), ("other", "other")])
@@ -150,6 +169,14 @@ def test_an_image_that_still_differs_is_drift_and_not_a_second_replacement() -> 
     decision = ended(begun, world, at(9))
     assert decision.reason is Reason.DRIFTED
     assert decide(after(begun, decision), world, at(99)).reason is Reason.DRIFTED
+
+
+def test_an_image_that_still_differs_is_not_replaced_again_where_drift_is() -> None:
+    begun = under_way(Step.START, wanting=subject(driftPolicy="Reconcile"))
+    world = replaced("Running", image_id="m-9")
+    rests = after(begun, ended(begun, world, at(9)))
+    again = decide(replace(rests, has_finalizer=False), world, at(99))
+    assert (again.action, again.reason) == (Nothing(), Reason.DRIFTED)
 
 
 def test_a_refused_plan_is_spent_with_its_error_and_is_not_begun_again() -> None:
@@ -169,6 +196,7 @@ def test_a_refused_plan_is_spent_with_its_error_and_is_not_begun_again() -> None
     again = replace(after(begun, decision), has_finalizer=False)
     assert decide(again, seen(), at(hours=100)).status == again.status
     assert [e.reason for e in decision.events] == ["NotReplaced", "PlanSpent"]
+    assert "because ECS refused it (INST_HAS_UNPAID_ORDER)." in decision.events[0].message
 
 
 @pytest.mark.parametrize("result", sorted(RESTED))
@@ -182,6 +210,7 @@ def test_a_machine_given_back_rests_longer_each_time_and_is_spent_after_three(re
         assert plan is not None
         assert plan.rest_until is not None
         assert (plan.rounds, plan.spent) == (round_, round_ == 3)
+        assert plan.spent_reason == (result if plan.spent else None)
         rests.append(plan.rest_until - now)
         wanting = replace(after(begun, decision), has_finalizer=False)
         now = plan.rest_until
@@ -207,6 +236,17 @@ def test_a_change_of_mind_spends_nothing(result: str) -> None:
     assert (decision.status.plan.spent, decision.status.plan.rounds) == (False, 0)
     assert decision.reason is Reason.SUSPENDED
     assert not decision.events[0].warning
+
+
+@pytest.mark.parametrize("deleting", [True, False])
+def test_a_change_of_mind_does_not_wipe_out_how_often_the_plan_was_tried(deleting: bool) -> None:
+    begun = given_back("Suspended")
+    assert begun.status.plan is not None
+    tried = begun.status.plan.replace(rounds=2)
+    begun = replace(begun, status=begun.status.replace(plan=tried), deleting=deleting)
+    plan = ended(begun, seen(), at(9)).status.plan
+    assert plan is not None
+    assert (plan.id, plan.rounds) == (tried.id, 2)
 
 
 def test_results_that_spend_or_rest_count_towards_the_brake() -> None:
@@ -282,6 +322,30 @@ def test_what_has_still_to_be_seen_is_looked_at_in_the_next_pass() -> None:
     decision = ended(edited, replaced("Running"), at(9))
     assert (decision.reason, decision.look_again) == (Reason.PLANNED, timedelta(0))
     assert "has ended: disk d-1 was replaced. " in ready(decision)[2]
+    assert decision.status.plan is None
+    assert (decision.status.instance_status, decision.status.disk_id) == ("Running", NEW_DISK)
+
+
+def test_no_plan_is_made_of_the_data_disks_that_the_end_alone_looked_for() -> None:
+    begun = replace(under_way(Step.START), spec=subject(imageId=OLD_IMAGE, suspend=True).spec)
+    decision = ended(begun, replaced("Running"), at(9))
+    assert (decision.reason, decision.status.plan) == (Reason.PLANNED, None)
+
+
+def test_an_end_is_told_although_the_next_plan_waits_for_its_turn() -> None:
+    begun = given_back("SpecChanged")
+    edited = replace(begun, spec=subject(size=80).spec, generation=2, has_finalizer=True)
+    near = (("StopInstance", timedelta(seconds=4)),)
+    decision = ended(edited, seen(turns=near), at(9))
+    assert decision.reason is Reason.PLANNED
+    assert "has ended without a replacement" in ready(decision)[2]
+
+
+def test_the_end_of_an_operation_whose_machine_is_gone_shows_nothing_of_it() -> None:
+    begun = given_back("Refused")
+    decision = close(begun, operation(begun), seen(instance=None), at(9), result="InstanceGone")
+    assert decision.status.history[-1].result == "InstanceGone"
+    assert decision.status.instance_status == begun.status.instance_status
 
 
 def test_an_end_without_a_disk_says_why_in_words() -> None:

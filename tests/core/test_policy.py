@@ -28,6 +28,7 @@ from sysdisk.api.reasons import Reason
 from sysdisk.core.decide import decide
 from sysdisk.core.ending import close
 from sysdisk.core.model import (
+    RESYNC,
     AddFinalizer,
     Decision,
     DropApproval,
@@ -82,6 +83,7 @@ def test_a_plan_that_nobody_approved_waits_and_touches_nothing() -> None:
     assert decision.status.condition("Reconciling") is None
     assert decision.status.condition("Stalled") is None
     assert "sysdisk approve web-1" in ready(decision)[2]
+    assert decision.look_again == RESYNC
 
 
 def test_an_approval_is_recorded_first_and_then_the_plan_begins() -> None:
@@ -89,6 +91,8 @@ def test_an_approval_is_recorded_first_and_then_the_plan_begins() -> None:
     first = decide(given, seen(), NOW)
     assert (first.action, first.look_again) == (Nothing(), timedelta(0))
     assert condition(first, "Approved") == ("True", "Approved")
+    assert ready(first)[2].endswith(". It is approved by ann.")
+    assert "once more" not in ready(first)[2]
     second = decide(after(given, first), seen(), at(1))
     assert isinstance(second.action, AddFinalizer)
 
@@ -132,6 +136,7 @@ def test_a_lapsed_approval_is_told_and_taken_off() -> None:
     recorded = after(given, decide(given, seen(), NOW))
     decision = decide(recorded, seen(), NOW + timedelta(days=7))
     assert (decision.action, decision.reason) == (DropApproval(), Reason.AWAITING_APPROVAL)
+    assert decision.look_again == timedelta(0)
     assert condition(decision, "Approved") == ("False", "Lapsed")
     gone = replace(after(recorded, decision), annotations={})
     for days in (7, 70):
@@ -283,6 +288,12 @@ def test_an_annotation_means_nothing_where_no_approval_is_asked_for() -> None:
     named = decide(replace(approved(), spec=subject(suspend=True).spec), seen(), NOW)
     assert named.status.plan is not None
     assert (named.status.plan.approved_by, named.status.plan.expires_at) == (None, None)
+    begun = decide(replace(plain, has_finalizer=True, orders_taken=True), seen(), NOW)
+    assert isinstance(begun.action, StopInstance)
+    assert operation(begun).approved_by is None
+    assert condition(begun, "Approved") is None
+    held = decide(plain, FULL, NOW)
+    assert (held.reason, condition(held, "Approved")) == (Reason.AWAITING_SLOT, None)
 
 
 # -- windows ----------------------------------------------------------------------------------

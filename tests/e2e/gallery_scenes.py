@@ -168,6 +168,24 @@ async def wrong_key(world: World) -> Shown:
     return Shown(spec, "AccountNotReady")
 
 
+async def denied(world: World) -> Shown:
+    key = Fleet(world.stage.cloud).access_key(denied=("DescribeImages",))
+    keys, name = world.name("keys"), world.name("account")
+    body = secret(SYSTEM, keys, accessKeyId=key.id, accessKeySecret=key.secret)
+    await world.stage.client.create(SECRETS, SYSTEM, body)
+    await world.add_account(name, credentials={"secretRef": {"namespace": SYSTEM, "name": keys}})
+    spec = await world.declare(world.machine(), accountRef={"name": name})
+    return Shown(spec, "ReadRefused")
+
+
+async def turns(world: World) -> Shown:
+    name = world.name("account")
+    await world.add_account(name, limits={"requestsPerSecond": {"StopInstance": 0.01}})
+    first = await world.declare(world.machine(), accountRef={"name": name})
+    await world.until(first, lambda o: step(o) == "Stop")
+    return Shown(await world.declare(world.machine(), accountRef={"name": name}), "AwaitingSlot")
+
+
 async def second_owner(world: World) -> Shown:
     vm = world.machine()
     await world.until_ready(await world.declare(vm))
@@ -373,6 +391,8 @@ SCENES: Final[tuple[tuple[str, Callable[[World], Awaitable[Shown]]], ...]] = (
     ("deleted while stopping", deleting),
     ("deleted after ECS accepted", deleting_in_verify),
     ("a record that is not ours", not_ours),
+    ("a read that the account may not make", denied),
+    ("no turn to stop it yet", turns),
     ("drifted, driftPolicy Report", drifted),
     ("login changed", login_changed),
 )

@@ -207,8 +207,8 @@ OPERATING: Final = (
         "recompute-the-token-on-a-retry",
         (Rule.TOKEN, Rule.I1),
         f"{CORE}/operate.py",
-        "            return _send_replace(p, backoff(op.tries))\n",
-        "            return _send_replace(p.with_op(next_attempt(op, p.id)), backoff(op.tries))\n",
+        "            return _send_replace(p)\n",
+        "            return _send_replace(p.with_op(next_attempt(op, p.id)))\n",
         UNDER_WAY,
     ),
     Change(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from sysdisk.api.durations import format_time
@@ -100,7 +100,7 @@ def back_up(p: Pass) -> Decision | Leave | GoOn:
     if op.backup_skipped:
         return GoOn()
     if op.backup_by is not None and p.now >= op.backup_by:
-        return Leave(op.replace(last_error=_overdue(op)), ENDING_OVERDUE)
+        return Leave(op.replace(last_error=_overdue(op, op.backup_by)), ENDING_OVERDUE)
     if op.snapshot_id is None:
         return _create(p)
     assert p.observed.backup is not None, "asked for at the beginning of every look at a backup"
@@ -176,12 +176,11 @@ def _unknown(op: Operation) -> LastError:
     )
 
 
-def _overdue(op: Operation) -> LastError:
-    by = format_time(op.backup_by) if op.backup_by else ""
+def _overdue(op: Operation, by: datetime) -> LastError:
     return LastError(
         code="SnapshotOverdue",
-        message=f"the backup of disk {op.old_disk_id} was not finished by {by}, when it ceased to "
-        "count",
+        message=f"the backup of disk {op.old_disk_id} was not finished by {format_time(by)}, when "
+        "it ceased to count",
         class_=ErrorClass.WAIT,
         advice="A later snapshot of the disk is incremental and takes less time. A maintenance "
         "window that is longer lets a backup take longer.",

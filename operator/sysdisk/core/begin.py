@@ -8,7 +8,7 @@ from typing import NamedTuple
 from sysdisk.api.reasons import Reason
 from sysdisk.api.spec import ForceStop
 from sysdisk.api.status import Operation, Outcome, Plan, Step
-from sysdisk.core import approval, backup, windows
+from sysdisk.core import backup, windows
 from sysdisk.core.gates import Due, drift_extras, look
 from sysdisk.core.model import (
     SETTLE,
@@ -136,7 +136,7 @@ def _operation(due: Due) -> Operation:
         account=due.account.name,
         region_id=due.account.region_id,
         old_disk_id=due.disk.disk_id,
-        approved_by=_approver(due),
+        approved_by=due.plan.approved_by,
         was_running=running,
         data_disk_ids=tuple(sorted(due.observed.data_disk_ids or ())),
         addresses=due.instance.addresses,
@@ -150,8 +150,3 @@ def _operation(due: Due) -> Operation:
         window_ends_at=closes,
         give_back_by=None if running else accept_by(inputs, closes, due.now),
     )
-
-
-def _approver(due: Due) -> str | None:
-    manual = approval.needed(effective(due.subject).approval)
-    return due.plan.approved_by if manual else None

@@ -221,7 +221,7 @@ def _speak(
     from sysdisk.core.rest import at_rest  # the two halves of `decide` know each other
 
     known = status.replace(observed_generation=subject.generation)
-    closed = replace(subject, status=known, has_finalizer=False)
+    closed = replace(subject, status=known)
     told = _event(op, word, differs)
     if observed is not None and observed.instance is not None and not subject.deleting:
         if op.new_disk_id is not None:  # of the data disks, those alone were looked at that it had

@@ -245,7 +245,7 @@ def _stop_given_up(p: Pass) -> bool:
 
 def _unstop(p: Pass, ending: str) -> Decision:
     """Not wanted any more while stopping: over when running for good, or stopped and started."""
-    op = p.op if p.op.ending else p.op.replace(ending=ending)
+    op = p.op.replace(ending=ending)
     p = p.with_op(op)
     last = op.last_try_at or op.step_at
     settled = op.outcome in (None, Outcome.REFUSED) or p.now >= last + STOP_SETTLES
@@ -313,7 +313,7 @@ def _find_out(p: Pass, disk: Disk | None) -> Decision:
         if op.inputs.password_secret_ref is not None and p.observed.secret is None:
             return ask(p.subject, Look(secret=True))
         if _secret_unchanged(p):
-            return _send_replace(p, backoff(op.tries))
+            return _send_replace(p)
     if not quiet:
         p = p.with_op(op.replace(unlocked_since=None))
         return _held_by_lock(p) or _wait_unknown(p)
@@ -386,12 +386,12 @@ def _ask_to_replace(p: Pass, disk: Disk | None) -> Decision:
                 f"Secret {op.inputs.password_secret_ref.name} cannot be used any more "
                 f"({p.observed.secret.state}). {replace_text(p.id, p.op)}",
             )
-    return _send_replace(p, backoff(op.tries) if op.tries else timedelta(0))
+    return _send_replace(p)
 
 
-def _send_replace(p: Pass, pause: timedelta) -> Decision:
+def _send_replace(p: Pass) -> Decision:
     op = p.op
-    due = op.last_try_at + pause if op.last_try_at is not None else p.now
+    due = op.last_try_at + backoff(op.tries) if op.last_try_at is not None else p.now
     if p.now < due:
         unknown = op.outcome is Outcome.UNKNOWN
         reason = Reason.OUTCOME_UNKNOWN if unknown else Reason.REPLACING

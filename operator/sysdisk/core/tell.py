@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 from sysdisk.api.conditions import Kind
@@ -52,7 +52,7 @@ def tell(
         where,
         f"{_what(intent)} for plan {learned.plan_id}: {_words(error)}. {_then(learned)}",
         now,
-        look_again=timedelta(seconds=1),
+        look_again=SETTLE,
         events=(Event("EcsAnswered", f"{_what(intent)}: {_words(error)}", warning=True),),
     )
 

@@ -116,6 +116,7 @@ def test_an_object_at_rest_carries_no_finalizer_of_ours(
 def test_a_deletion_at_rest_touches_nothing(what: Subject, world: Observed, reason: Reason) -> None:
     decision = decide(replace(what, deleting=True, has_finalizer=True), world, NOW)
     assert (decision.action, decision.status) == (RemoveFinalizer(), what.status)
+    assert decision.look_again == timedelta(0)
 
 
 @pytest.mark.parametrize(("what", "world", "reason"), ROWS)
@@ -161,10 +162,12 @@ def test_a_spec_that_was_tried_or_found_right_before_is_no_first_sight() -> None
 
 
 def test_when_all_gates_are_open_the_finalizer_comes_first_and_then_the_intent() -> None:
-    assert decide(subject(), seen(), NOW).action == AddFinalizer()
+    first = decide(subject(), seen(), NOW)
+    assert (first.action, first.look_again) == (AddFinalizer(), timedelta(0))
     decision = decide(subject(has_finalizer=True), seen(), NOW)
     assert decision.action == StopInstance(VM, False, "KeepCharging")
     op = operation(decision)
+    assert op.give_back_by is None
     assert (op.step, op.tries, op.was_running, op.stopped_by_us) == (Step.STOP, 1, True, True)
     assert (op.old_disk_id, op.from_image_id, op.outcome) == (OLD_DISK, OLD_IMAGE, Outcome.UNKNOWN)
     assert decision.status.plan is not None
@@ -184,11 +187,16 @@ def test_a_forced_stop_is_forced_from_the_start() -> None:
     assert decide(wanting, seen(), NOW).action == StopInstance(VM, True, "KeepCharging")
 
 
-@pytest.mark.parametrize("missing", [{"fresh": False}, {"data_disk_ids": None}])
-def test_nothing_begins_on_an_old_look(missing: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    ("missing", "look"),
+    [
+        ({"fresh": False}, Look(fresh=True, disks=DiskLook.ALL)),
+        ({"data_disk_ids": None}, Look(disks=DiskLook.ALL)),
+    ],
+)
+def test_nothing_begins_on_an_old_look(missing: dict[str, Any], look: Look) -> None:
     decision = decide(subject(has_finalizer=True), seen(**missing), NOW)
-    assert isinstance(decision.action, Look)
-    assert decision.action.disks is DiskLook.ALL
+    assert decision.action == look
 
 
 @pytest.mark.parametrize(

@@ -64,6 +64,7 @@ def test_drift_is_treated_as_the_policy_says(policy: str, reason: Reason, stands
     assert (decision.reason, ready(decision)[0]) == (reason, stands)
     shown = decision.status.condition("Drifted")
     assert (shown is not None) is (policy != "Ignore")
+    assert shown is None or shown.status == "True"
 
 
 def test_ignored_drift_says_what_differs_and_that_it_is_left_so() -> None:

@@ -17,6 +17,7 @@ from tests.support.builders import (
     at,
     disk,
     opened,
+    operation,
     ready,
     replaced,
     seen,
@@ -173,6 +174,15 @@ def test_every_value_of_a_brake_but_false_holds_and_is_told_with_its_remedy(valu
     assert len(message) < 1000
 
 
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [("x" * 40, f'"{"x" * 40}"'), ("x" * 41, f'"{"x" * 40}..."'), ("yes", '"yes"')],
+)
+def test_a_long_value_of_a_brake_is_told_cut_short(value: str, told: str) -> None:
+    message = ready(decide(subject(annotations={ANNOTATION_PROTECT: value}), seen(), NOW))[2]
+    assert f"annotation sysdisk.dev/protect is {told};" in message
+
+
 @pytest.mark.parametrize("value", ["false", ""])
 def test_a_brake_that_says_no_holds_nothing(value: str) -> None:
     free = subject(annotations={ANNOTATION_PROTECT: value, ANNOTATION_SUSPEND: value})
@@ -199,8 +209,12 @@ def test_a_retry_is_on_record_before_its_annotation_is_taken_off() -> None:
     asked = retrying(spent=True, spent_reason="Refused")
     first = decide(asked, seen(), NOW)
     assert (first.action, first.reason, first.look_again) == (Nothing(), R.PLANNED, timedelta(0))
-    assert "It is tried once more." in ready(first)[2]
+    assert ready(first)[2].endswith(" It is tried once more.")
     assert decide(after(asked, first), seen(), at(1)).action == AddFinalizer()
+
+
+def test_a_retry_of_a_plan_that_was_not_tried_yet_is_nothing_to_record_first() -> None:
+    assert decide(retrying(), seen(), NOW).action == AddFinalizer()
 
 
 FULL = seen(account=account(under_way=10))
@@ -245,10 +259,35 @@ def test_a_retry_behind_a_gate_says_the_same_until_something_changes() -> None:
 
 
 def test_a_retry_begins_the_rounds_anew_and_what_comes_by_itself_does_not() -> None:
-    for asked, rounds in ((retrying(rounds=2), 0), (subject(planned(rounds=2)), 2)):
+    rested: dict[str, Any] = {"rounds": 2, "rest_until": at(-60)}
+    for asked, rounds in ((retrying(**RESTING), 0), (subject(planned(**rested)), 2)):
         begun, _ = opened(after(asked, decide(asked, seen(), NOW)))
         assert begun.status.plan is not None
         assert begun.status.plan.rounds == rounds
+        assert (begun.status.plan.rest_until is None) is (rounds == 0)
+
+
+@pytest.mark.parametrize("tried", [{"spent": True, "spent_reason": "Refused"}, {"rounds": 2}])
+def test_a_plan_that_is_begun_tells_no_error_of_an_earlier_try(tried: dict[str, Any]) -> None:
+    asked = retrying(**tried, last_error=LastError(code="Odd"))
+    begun, _ = opened(after(asked, decide(asked, seen(), NOW)))
+    assert begun.status.plan is not None
+    assert begun.status.plan.last_error is None
+
+
+@pytest.mark.parametrize(
+    ("sent", "attempt"), [((), 1), ((3,), 4), ((None,), 2), ((0,), 2), ((5, 2, None), 6)]
+)
+def test_each_operation_of_a_plan_has_an_attempt_that_none_before_it_has_sent(
+    sent: tuple[int | None, ...], attempt: int
+) -> None:
+    status = planned()
+    assert status.plan is not None
+    told = HistoryEntry(plan_id=status.plan.id, result="Refused", started_at=NOW, ended_at=NOW)
+    other = told.replace(plan_id="p1-other", attempt=9)
+    history = (other, *(told.replace(attempt=number) for number in sent))
+    begun, _ = opened(subject(status.replace(history=history)))
+    assert operation(begun).attempt == attempt
 
 
 def test_an_order_is_used_up_although_the_finalizer_is_on_already() -> None:

@@ -18,6 +18,7 @@ from tests.support.builders import (
     disk,
     error,
     operation,
+    ready,
     replaced,
     seen,
     subject,
@@ -70,6 +71,25 @@ def test_a_lock_on_a_machine_that_was_stopped_before_holds_it_without_an_alarm()
     assert decide(begun, replaced(locks=SECURITY), at(5)).reason is R.OPERATION_LOCKED
 
 
+@pytest.mark.parametrize("step", [Step.REPLACE, Step.VERIFY])
+def test_the_disks_are_looked_at_freshly_with_the_machine(step: Step) -> None:
+    decision = decide(under_way(step), seen("Stopped", system_disks=None), at(5))
+    assert decision.action == Look(fresh=True, disks=DiskLook.KNOWN)
+
+
+def test_the_disk_that_is_there_when_the_time_is_over_is_recorded_as_the_new_one() -> None:
+    other = replaced(system_disks=(disk("d-9"),))
+    assert operation(decide(under_way(Step.VERIFY), other, at(899))).new_disk_id == NEW_DISK
+    decision = decide(under_way(Step.VERIFY), other, at(900))
+    assert (decision.action, operation(decision).new_disk_id) == (StartInstance(VM), "d-9")
+
+
+def test_a_replacement_that_takes_too_long_without_a_lock_tells_of_none() -> None:
+    decision = decide(under_way(Step.VERIFY), seen("Stopped", system_disks=()), at(900))
+    assert decision.reason is R.VERIFY_OVERDUE
+    assert "locked" not in ready(decision)[2]
+
+
 def test_an_accepted_request_that_ended_without_a_new_disk_is_a_refusal() -> None:
     begun = under_way(Step.VERIFY)
     back = after(begun, decide(begun, seen("Stopped"), at(900)))
@@ -90,6 +110,8 @@ GIVEN: dict[str, Any] = {"ending": "Refused", "new_disk_id": None}
 START_ROWS: list[tuple[dict[str, Any], str, float, Kind, Reason]] = [
     ({}, "Stopped", 5, StartInstance, R.STARTING),
     ({}, "Starting", 5, Nothing, R.STARTING),
+    ({}, "Pending", 599, Nothing, R.STARTING),
+    ({}, "Pending", 600, Nothing, R.MACHINE_LEFT_STOPPED),
     ({}, "Pending", 601, Nothing, R.MACHINE_LEFT_STOPPED),
     ({}, "Strange", 5, Nothing, R.STARTING),
     (GIVEN, "Stopped", 5, StartInstance, R.GIVING_BACK),
@@ -98,6 +120,9 @@ START_ROWS: list[tuple[dict[str, Any], str, float, Kind, Reason]] = [
      R.STARTING),
     ({"outcome": Outcome.ACCEPTED, "last_try_at": NOW, "tries": 1}, "Stopped", 30, StartInstance,
      R.STARTING),
+    # what came before the accepted start says nothing about it
+    ({"outcome": Outcome.ACCEPTED, "last_try_at": NOW, "tries": 1, "last_error": NO_STOCK},
+     "Stopped", 29, Nothing, R.STARTING),
     ({"outcome": Outcome.UNKNOWN, "last_try_at": NOW, "tries": 1}, "Stopped", 4, Nothing,
      R.STARTING),
     ({"outcome": Outcome.UNKNOWN, "last_try_at": NOW, "tries": 1}, "Stopped", 5, StartInstance,
@@ -120,6 +145,30 @@ def test_a_machine_is_started_until_it_runs(
     op: dict[str, Any], power: str, seconds: float, kind: Kind, reason: Reason
 ) -> None:
     check(under_way(Step.START, **op), replaced(power), at(seconds), kind, reason, Step.START)
+
+
+def test_each_start_raises_the_tries_and_is_recorded_as_unknown_before_it_is_sent() -> None:
+    begun = under_way(Step.START, tries=2, last_try_at=NOW, outcome=Outcome.ACCEPTED)
+    decision = decide(begun, replaced(), at(30))
+    op = operation(decision)
+    assert decision.action == StartInstance(VM)
+    assert (op.tries, op.outcome, op.last_try_at) == (3, Outcome.UNKNOWN, at(30))
+
+
+@pytest.mark.parametrize(
+    ("op", "seconds", "says"),
+    [
+        ({}, 5, "Starting i-1 for plan p1-"),
+        (GIVEN, 5, "is not carried out, because ECS refused it."),
+        ({}, 600, "does not start; it is tried again and again. Start it by hand if you can"),
+        (GIVEN, 600, "does not start; it is tried again and again. Start it by hand if you can"),
+    ],
+)
+def test_a_machine_that_is_being_started_tells_why_and_who_can_help(
+    op: dict[str, Any], seconds: float, says: str
+) -> None:
+    decision = decide(under_way(Step.START, **op), replaced("Starting"), at(seconds))
+    assert says in ready(decision)[2]
 
 
 def test_the_error_that_ended_an_operation_is_no_alarm_about_its_start() -> None:
@@ -189,6 +238,12 @@ def test_the_automatic_snapshot_policy_is_put_back_on_the_new_disk() -> None:
 def test_putting_the_policy_back_is_repeated_with_pauses(seconds: float, kind: Kind) -> None:
     begun = under_way(Step.FINISH, world=with_policy(), tries=1, last_try_at=NOW)
     check(begun, replaced("Running"), at(seconds), kind, R.FINISHING, Step.FINISH)
+
+
+def test_each_try_to_put_the_policy_back_is_counted_before_it_is_sent() -> None:
+    begun = under_way(Step.FINISH, world=with_policy(), tries=2, last_try_at=NOW)
+    op = operation(decide(begun, replaced("Running"), at(4)))
+    assert (op.tries, op.last_try_at) == (3, at(4))
 
 
 def test_the_policy_is_not_put_back_without_a_grant() -> None:

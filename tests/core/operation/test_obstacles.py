@@ -32,6 +32,8 @@ from sysdisk.api.reasons import Standing, standing
 from sysdisk.api.status import Outcome, Step
 from sysdisk.core.decide import decide
 from sysdisk.core.model import (
+    RESYNC,
+    DiskLook,
     Look,
     Nothing,
     RemoveFinalizer,
@@ -52,6 +54,13 @@ def test_every_step_asks_for_a_fresh_look_first(step: Step) -> None:
     assert isinstance(decision.action, Look)
     assert decision.action.fresh
     assert decision.status == under_way(step).status
+
+
+@pytest.mark.parametrize("step", list(Step))
+def test_only_a_step_that_is_about_disks_looks_at_them_first(step: Step) -> None:
+    about_disks = step in (Step.BACKUP, Step.REPLACE, Step.VERIFY)
+    look = Look(fresh=True, disks=DiskLook.KNOWN if about_disks else DiskLook.NONE)
+    assert decide(under_way(step), seen(fresh=False), at(1)).action == look
 
 
 @pytest.mark.parametrize(
@@ -155,6 +164,14 @@ def test_a_deleted_object_whose_record_is_not_ours_goes_after_a_while_and_touche
     assert "`sysdisk release web-1 -n shop`" in ready(held)[2]
     gone = decide(deleted, seen(power), at(10, minutes=15))
     assert (gone.action, gone.status) == (RemoveFinalizer(), deleted.status)
+    assert gone.look_again == timedelta(0)
+
+
+def test_a_record_that_is_not_ours_is_looked_at_no_more_often_as_time_goes_by() -> None:
+    found = not_ours()
+    told = after(found, decide(found, seen(), at(10)))
+    for minutes in (1, 14, 15, 60):
+        assert decide(told, seen(), at(minutes=minutes)).look_again == RESYNC
 
 
 def test_a_deleted_object_waits_from_when_a_person_was_told() -> None:
@@ -219,11 +236,21 @@ def test_one_failed_call_is_no_news(step: Step) -> None:
 def test_a_machine_that_cannot_be_asked_about_for_long_is_shouted_about(step: Step) -> None:
     begun = under_way(step)
     lost = seen(failure="no credentials (request ID A)")
-    decision = decide(begun, lost, at(90))
+    decision = decide(begun, lost, at(60))
     assert (decision.action, decision.reason) == (Nothing(), R.MACHINE_LEFT_STOPPED)
     assert decision.events[-1].warning
     later = decide(after(begun, decision), seen(failure="no credentials (request ID B)"), at(200))
     assert later.status == after(begun, decision).status
+
+
+@pytest.mark.parametrize(("tries", "rest"), [(0, 2), (1, 4), (3, 16)])
+@pytest.mark.parametrize("seconds", [5, 61])
+def test_the_more_often_something_was_tried_the_less_often_ecs_is_asked_about_it(
+    tries: int, rest: float, seconds: float
+) -> None:
+    begun = under_way(Step.VERIFY, tries=tries)
+    waiting = decide(begun, seen(failure="no answer"), at(seconds)).look_again.total_seconds()
+    assert waiting == (rest if seconds == 5 else max(rest, 6.1))
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import pytest
 from tests.core.operation.common import MISMATCH, QUIET, WITH_SECRET, Kind, R, check
 from tests.support.builders import (
     LOCKED,
+    NOW,
     SECURITY,
     VM,
     account,
@@ -40,6 +41,7 @@ from sysdisk.core.world import Grant, Observed, SecretLook, SecretState
 # -- Replace -----------------------------------------------------------------------------------
 
 BUSY = last_error(error("IncorrectDiskStatus", "wait"))
+FAULT = last_error(error("OperationDenied", "wait", http_status=500))
 REPLACE_ROWS: list[tuple[dict[str, Any], Observed, float, Kind, Reason, Step]] = [
     ({}, seen("Stopped"), 1, ReplaceSystemDisk, R.REPLACING, Step.REPLACE),
     ({}, seen("Stopped", locks=LOCKED), 1, Nothing, R.REPLACING, Step.REPLACE),
@@ -66,6 +68,8 @@ REPLACE_ROWS: list[tuple[dict[str, Any], Observed, float, Kind, Reason, Step]] =
     ({**QUIET, "last_error": MISMATCH}, seen("Stopped"), 60, Nothing, R.OUTCOME_UNKNOWN,
      Step.REPLACE),
     ({**QUIET, "last_error": BUSY}, seen("Stopped"), 60, Nothing, R.OUTCOME_UNKNOWN,
+     Step.REPLACE),
+    ({**QUIET, "last_error": FAULT}, seen("Stopped"), 60, ReplaceSystemDisk, R.REPLACING,
      Step.REPLACE),
     (QUIET, seen("Stopped", account=account(grant=Grant())), 60, Nothing, R.OUTCOME_UNKNOWN,
      Step.REPLACE),
@@ -105,6 +109,33 @@ def test_a_retry_sends_the_very_same_request() -> None:
     assert (operation(second).tries, operation(second).first_try_at) == (2, at(1))
 
 
+def test_a_retry_keeps_what_ecs_said_last() -> None:
+    begun = under_way(Step.REPLACE, **{**QUIET, "last_error": FAULT})
+    retry = decide(begun, seen("Stopped"), at(10))
+    assert isinstance(retry.action, ReplaceSystemDisk)
+    assert operation(retry).last_error == FAULT
+
+
+@pytest.mark.parametrize(
+    ("outcome", "says"),
+    [
+        (Outcome.UNKNOWN, "its answer was lost. The same request"),
+        (Outcome.REFUSED, "Replacing system disk d-1"),
+    ],
+)
+def test_a_pause_between_two_requests_tells_what_became_of_the_first(
+    outcome: Outcome, says: str
+) -> None:
+    begun = under_way(Step.REPLACE, **{**QUIET, "outcome": outcome})
+    assert says in ready(decide(begun, seen("Stopped"), at(1)))[2]
+
+
+@pytest.mark.parametrize("op", [{}, QUIET])
+def test_a_request_that_sends_no_secret_asks_for_none(op: dict[str, Any]) -> None:
+    decision = decide(under_way(Step.REPLACE, **op), seen("Stopped", secret=None), at(5))
+    assert isinstance(decision.action, ReplaceSystemDisk)
+
+
 def test_a_refused_request_is_not_repeated_past_the_deadline_for_giving_back() -> None:
     refused: dict[str, Any] = {
         **QUIET,
@@ -135,12 +166,15 @@ def test_a_lock_that_is_not_the_replacements_is_told_while_its_outcome_is_unknow
     decision = decide(begun, seen("Stopped", locks=SECURITY), at(700))
     assert (decision.action, decision.reason) == (Nothing(), reason)
     assert "security" in ready(decision)[2]
+    assert ("The machine is stopped and cannot be started" in ready(decision)[2]) is stopped
     assert operation(decision).unlocked_since is None
 
 
 def test_any_lock_is_named_while_the_outcome_is_unknown() -> None:
     decision = decide(under_way(Step.REPLACE, **QUIET), seen("Stopped", locks=LOCKED), at(700))
     assert "ECS has locked it (" in ready(decision)[2]
+    free = decide(under_way(Step.REPLACE, **QUIET), seen("Stopped", system_disks=()), at(700))
+    assert "ECS has locked" not in ready(free)[2]
 
 
 def test_an_unlocked_old_disk_counts_as_untouched_after_a_quarter_of_an_hour() -> None:
@@ -155,6 +189,15 @@ def test_an_unlocked_old_disk_counts_as_untouched_after_a_quarter_of_an_hour() -
     assert isinstance(decision.action, ReplaceSystemDisk)
     assert decision.action.token == op.client_token != token
     assert (op.attempt, op.first_try_at, op.last_error) == (2, at(905), None)
+
+
+def test_that_a_request_was_never_done_is_recorded_also_where_none_can_follow_yet() -> None:
+    watched: dict[str, Any] = {**QUIET, "last_error": MISMATCH, "unlocked_since": NOW}
+    begun = under_way(Step.REPLACE, **{**watched, "give_back_by": None})
+    decision = decide(begun, seen("Stopping"), at(900))
+    op = operation(decision)
+    assert (decision.action, decision.reason) == (Nothing(), R.REPLACING)
+    assert (op.attempt, op.outcome, op.outcome_at) == (2, Outcome.REFUSED, at(900))
 
 
 def test_a_lock_in_between_begins_the_watch_anew() -> None:

@@ -11,7 +11,9 @@ from tests.support.builders import (
     VM,
     after,
     at,
+    error,
     operation,
+    ready,
     seen,
     subject,
     under_way,
@@ -28,9 +30,11 @@ from sysdisk.core.model import (
     StartInstance,
     StopInstance,
 )
+from sysdisk.core.outcome import last_error
 
 STOP_ROWS: list[tuple[str, dict[str, Any], float, Kind, Reason, Step]] = [
     ("Running", {}, 1, Nothing, R.STOPPING, Step.STOP),
+    ("Running", {}, 29, Nothing, R.STOPPING, Step.STOP),
     ("Running", {}, 30, StopInstance, R.STOPPING, Step.STOP),
     ("Running", {"last_try_at": None}, 1, StopInstance, R.STOPPING, Step.STOP),
     ("Running", {"outcome": Outcome.REFUSED}, 2, StopInstance, R.STOPPING, Step.STOP),
@@ -97,6 +101,21 @@ def test_a_stop_that_timed_out_is_over_when_the_machine_is_seen_running_for_good
 def test_a_stop_that_timed_out_and_came_true_later_is_followed_by_a_start() -> None:
     begun = under_way(ending="StopTimedOut")
     assert decide(begun, seen("Stopped"), at(400)).action == StartInstance(VM)
+
+
+def test_a_machine_that_is_not_wanted_stopped_any_more_is_started_without_a_look_at_its_disks() -> (
+    None
+):
+    begun = under_way(ending="Suspended")
+    assert decide(begun, seen("Stopped", system_disks=None), at(5)).action == StartInstance(VM)
+
+
+def test_what_the_stop_met_is_not_told_of_the_replacement() -> None:
+    begun = under_way(last_error=last_error(error("IncorrectInstanceStatus", "wait")))
+    decision = decide(begun, seen("Stopped"), at(5))
+    assert isinstance(decision.action, ReplaceSystemDisk)
+    assert operation(decision).last_error is None
+    assert "IncorrectInstanceStatus" not in ready(decision)[2]
 
 
 def test_a_stop_that_was_never_sent_is_undone_at_once() -> None:

@@ -14,6 +14,7 @@ from sysdisk.api.reasons import Reason
 from sysdisk.api.status import Outcome, Step
 from sysdisk.core.decide import decide
 from sysdisk.core.model import AddFinalizer, Nothing, RemoveFinalizer, StopInstance
+from sysdisk.core.under_way import TURN_TOLD
 from sysdisk.core.world import Observed
 
 HELD = tuple(
@@ -97,10 +98,14 @@ def test_who_waits_for_a_turn_looks_again_by_the_deadline() -> None:
 
 @pytest.mark.parametrize("power", ["Running", "Stopped"])
 @pytest.mark.parametrize("saved", [True, False])
-def test_nothing_is_put_on_an_object_whose_first_write_waits(power: str, saved: bool) -> None:
+@pytest.mark.parametrize("wait", [TURN_TOLD, timedelta(minutes=5)], ids=str)
+def test_nothing_is_put_on_an_object_whose_first_write_waits(
+    power: str, saved: bool, wait: timedelta
+) -> None:
     spec = subject(backup={"enabled": saved})
     assert isinstance(decide(spec, seen(power), at(0)).action, AddFinalizer)
-    decision = decide(spec, seen(power, turns=HELD), at(0))
+    turns = tuple((action, wait) for action, _ in HELD)
+    decision = decide(spec, seen(power, turns=turns), at(0))
     assert (decision.action, decision.reason) == (Nothing(), R.AWAITING_SLOT)
     assert decision.status.operation is None
 
