@@ -16,6 +16,7 @@ from tests.support.builders import (
     account,
     after,
     at,
+    error,
     operation,
     ready,
     refused,
@@ -85,6 +86,7 @@ LOST: dict[str, Any] = {
     "tries": 1,
 }
 LOST_LONG_AGO = {**LOST, "last_try_at": at(-30)}
+LOST_29_S_AGO, LOST_30_S_AGO = ({**LOST, "last_try_at": at(6 - ago)} for ago in (29, 30))
 U, A, RF = Outcome.UNKNOWN, Outcome.ACCEPTED, Outcome.REFUSED
 
 # op before, answer -> step, outcome, attempt, ending
@@ -110,6 +112,8 @@ REPLACE_ROWS: list[tuple[dict[str, Any], Answer, Step, Outcome, int, str | None]
     (LOST, refused("IncorrectInstanceStatus", "wait"), Step.REPLACE, U, 1, None),
     (LOST, refused(), Step.REPLACE, U, 1, None),
     (LOST_LONG_AGO, refused(), Step.REPLACE, RF, 1, "Refused"),
+    (LOST_29_S_AGO, refused(), Step.REPLACE, U, 1, None),
+    (LOST_30_S_AGO, refused(), Step.REPLACE, RF, 1, "Refused"),
     (LOST_LONG_AGO, refused("Gateway.Denied", known=False), Step.REPLACE, U, 1, None),
     (FIRST, refused("Gateway.Denied", known=False), Step.REPLACE, RF, 1, "Refused"),
     (FIRST, refused("Forbidden.RAM"), Step.REPLACE, RF, 1, "Refused"),
@@ -130,13 +134,36 @@ def test_an_answer_to_a_replacement_is_definite_or_it_is_not(
     assert (op.client_token == intent.client_token) is (attempt == 1)
 
 
+@pytest.mark.parametrize(
+    "code",
+    [
+        *("Throttling", "Throttling.User", "Rejected.Throttling", "ServiceUnavailable"),
+        *("Forbidden", "Forbidden.RAM", "NoPermission", "InvalidRegionId.NotExists"),
+        *("InvalidAccessKeyId.NotFound", "InvalidAccessKeyId.Inactive", "InvalidAccessKeySecret"),
+        *("IncompleteSignature", "SignatureDoesNotMatch", "SignatureNonceUsed"),
+        *("InvalidTimeStamp.Expired", "InvalidSecurityToken.Expired", "MissingSecurityToken"),
+    ],
+)
+def test_a_refusal_at_the_gate_says_nothing_about_the_request_before(code: str) -> None:
+    _, op = answered(under_way(Step.REPLACE, **LOST_LONG_AGO), STOPPED, refused(code))
+    assert (op.outcome, op.attempt, op.ending) == (U, 1, None)
+
+
 def test_the_stop_before_says_nothing_about_the_first_replacement() -> None:
     for outcome in (U, A):
         throttled = refused("Throttling.User", "retry")
-        _, op = answered(under_way(outcome=outcome), STOPPED, throttled)
+        stopping = under_way(outcome=outcome, first_try_at=at(hours=-1), last_try_at=at(-1))
+        _, op = answered(stopping, STOPPED, throttled)
         assert op.outcome is RF
-        _, op = answered(under_way(outcome=outcome), STOPPED, NOT_SENT)
-        assert (op.step, op.outcome, op.first_try_at) == (Step.REPLACE, None, None)
+        _, op = answered(stopping, STOPPED, NOT_SENT)
+        assert (op.step, op.outcome) == (Step.REPLACE, None)
+        assert (op.first_try_at, op.last_try_at) == (None, None)
+
+
+def test_a_refusal_is_on_record_with_its_time_and_ends_the_watch_of_the_disk() -> None:
+    watched = under_way(Step.REPLACE, **LOST_LONG_AGO, unlocked_since=NOW)
+    _, op = answered(watched, STOPPED, refused())
+    assert (op.outcome, op.outcome_at, op.unlocked_since) == (RF, at(6), None)
 
 
 def test_a_token_found_to_have_done_nothing_says_nothing_about_the_next_one() -> None:
@@ -148,9 +175,10 @@ def test_a_token_found_to_have_done_nothing_says_nothing_about_the_next_one() ->
     }
     before = under_way(Step.REPLACE, **watched)
     _, op = answered(before, STOPPED, refused("Throttling.User", "retry"), 900)
-    assert (op.attempt, op.outcome) == (2, RF)
+    assert (op.attempt, op.outcome, op.unlocked_since) == (2, RF, None)
     _, op = answered(before, STOPPED, NOT_SENT, 900)
-    assert (op.attempt, op.outcome, op.first_try_at) == (2, RF, None)
+    assert (op.attempt, op.outcome, op.unlocked_since) == (2, RF, None)
+    assert (op.first_try_at, op.last_try_at) == (None, None)
 
 
 def test_what_was_not_sent_leaves_what_was_known() -> None:
@@ -219,6 +247,38 @@ def finishing(begun: Subject, op: Operation) -> Subject:
     return replace(begun, status=begun.status.replace(operation=op))
 
 
+BEFORE: dict[str, Any] = {"last_error": last_error(error("Throttling.User", "retry"))}
+
+
+@pytest.mark.parametrize(
+    ("begun", "world"),
+    [
+        (under_way(last_try_at=None, **BEFORE), seen()),
+        (under_way(Step.REPLACE, **LOST, **BEFORE), STOPPED),
+        (with_policy(outcome=RF, **BEFORE), replaced("Running")),
+    ],
+    ids=["stop", "replace", "policy"],
+)
+def test_what_is_accepted_leaves_no_error_of_the_try_before(
+    begun: Subject, world: Observed
+) -> None:
+    intent, op = answered(begun, world, accepted())
+    assert (intent.last_error, op.last_error) == (BEFORE["last_error"], None)
+
+
+def test_an_operation_that_ends_well_does_not_tell_the_errors_of_its_way() -> None:
+    over = decide(under_way(Step.START, outcome=RF, **BEFORE), replaced("Running"), at(9))
+    assert (over.status.history[-1].result, over.status.history[-1].message) == ("Replaced", None)
+    starting = decide(under_way(Step.VERIFY, **BEFORE), replaced(), at(9))
+    assert operation(starting).step is Step.START
+    assert operation(starting).last_error == BEFORE["last_error"]
+
+
+def test_a_step_that_took_no_time_is_told_so() -> None:
+    verifying = decide(under_way(Step.REPLACE, **LOST), replaced(), NOW)
+    assert [taken.seconds for taken in operation(verifying).steps] == [0, 0]
+
+
 def test_a_snapshot_policy_is_put_back_and_the_end_says_nothing_of_it() -> None:
     begun = with_policy()
     _, learned = answered(begun, replaced("Running"), accepted())
@@ -227,12 +287,15 @@ def test_a_snapshot_policy_is_put_back_and_the_end_says_nothing_of_it() -> None:
     assert over.status.history[-1].result == "Replaced"
 
 
-@pytest.mark.parametrize("answer", [unknown(), refused("InternalError", "retry")])
+@pytest.mark.parametrize(
+    ("answer", "outcome"), [(unknown(), U), (refused("InternalError", "retry"), RF)]
+)
 def test_a_snapshot_policy_is_tried_to_be_put_back_for_a_quarter_of_an_hour(
-    answer: Answer,
+    answer: Answer, outcome: Outcome
 ) -> None:
     begun = with_policy(tries=9)
     _, learned = answered(begun, replaced("Running"), answer)
+    assert learned.outcome is outcome
     again = decide(finishing(begun, learned), replaced("Running"), at(899))
     assert isinstance(again.action, ApplyAutoSnapshotPolicy)
     over = decide(finishing(begun, learned), replaced("Running"), at(900))
@@ -271,7 +334,32 @@ def test_only_what_shows_by_itself_waits_for_the_next_write() -> None:
     intent, op = answered(under_way(Step.START), replaced(), refused())
     assert is_news(intent, op, StartInstance(VM))
     intent, op = answered(under_way(Step.REPLACE), STOPPED, accepted())
-    assert is_news(intent, op, ReplaceSystemDisk(VM, op.inputs, op.client_token))
+    replacing = ReplaceSystemDisk(VM, op.inputs, op.client_token)
+    assert is_news(intent, op, replacing)
+    assert is_news(intent, intent.replace(outcome=RF), replacing)
+    restoring = ApplyAutoSnapshotPolicy(NEW_DISK, "sp-1")
+    intent, op = answered(with_policy(), replaced("Running"), accepted())
+    assert not is_news(intent, op, restoring)
+    intent, op = answered(with_policy(), replaced("Running"), refused())
+    assert is_news(intent, op, restoring)
+
+
+def test_an_error_is_on_record_with_all_that_ecs_said() -> None:
+    assert last_error(error("Odd", "wait", http_status=409)).to_api() == {
+        "code": "Odd",
+        "httpStatus": 409,
+        "message": "Odd it is",
+        "requestId": REQUEST,
+        "class": "wait",
+        "advice": "Do something.",
+    }
+    silence = last_error(error("NoAnswer", http_status=0, message="", request_id="", advice=""))
+    assert silence.to_api() == {"code": "NoAnswer", "class": "user"}
+
+
+def test_an_answer_without_a_request_id_adds_none_to_the_record() -> None:
+    intent, op = answered(under_way(Step.REPLACE), STOPPED, unknown())
+    assert op.request_ids == intent.request_ids
 
 
 # -- telling ----------------------------------------------------------------------------------
@@ -432,9 +520,15 @@ def test_a_machine_given_back_without_an_error_does_not_blame_its_start() -> Non
     assert (over.status.plan.last_error, over.status.history[-1].message) == (None, None)
 
 
-def test_a_request_that_was_refused_after_all_but_happened_is_told_as_replaced() -> None:
-    before = under_way(Step.REPLACE, **LOST)
+@pytest.mark.parametrize(("lost", "ending"), [(LOST, None), (LOST_LONG_AGO, "Refused")])
+def test_a_request_that_was_refused_after_all_but_happened_is_told_as_replaced(
+    lost: dict[str, Any], ending: str | None
+) -> None:
+    before = under_way(Step.REPLACE, **lost, unlocked_since=NOW)
     recorded, decision = told(before, STOPPED, refused())
+    assert operation(decision).ending == ending
     begun = after(recorded, decision)
     verifying = decide(begun, replaced(), at(8))
-    assert (operation(verifying).ending, verifying.action) == (None, StartInstance(VM))
+    op = operation(verifying)
+    assert (op.ending, verifying.action) == (None, StartInstance(VM))
+    assert (op.outcome_at, op.unlocked_since) == (at(8), None)

@@ -49,6 +49,7 @@ from sysdisk.core.model import (
     Subject,
 )
 from sysdisk.core.outcome import is_news, last_error, learn
+from sysdisk.core.policy import backup_lines
 from sysdisk.core.tell import tell
 from sysdisk.core.world import Grant, Observed, Snapshot
 
@@ -80,13 +81,13 @@ def saving(status: str = "progressing", **fields: Any) -> tuple[Subject, Observe
     return with_op(start, op), seen(backup=Snapshot(SNAPSHOT, status, "42%"))
 
 
-def learned(answer: Answer) -> Operation:
-    """Return the operation after `answer` to its first CreateSnapshot."""
+def learned(answer: Answer, now: datetime = NOW, **fields: Any) -> Operation:
+    """Return the operation after `answer` to its first CreateSnapshot, with `fields` before."""
     start, decision = begun()
-    action, intent = decision.action, operation(decision)
+    action, intent = decision.action, operation(decision).replace(**fields)
     assert isinstance(action, CreateSnapshot)
     before = intent.replace(outcome=None, first_try_at=None, last_try_at=None)
-    return learn(before, intent, action, start.spec.instance_id, answer, NOW)
+    return learn(before, intent, action, start.spec.instance_id, answer, now)
 
 
 def condition(decision: Decision) -> tuple[str, str] | None:
@@ -161,6 +162,18 @@ def test_the_plan_says_what_is_saved_and_what_is_lost() -> None:
     assert decision.status.plan is not None
     assert f"+ backup: a snapshot of {OLD_DISK}, kept 3 days" in decision.status.plan.changes
     assert "! what is written between snapshot and stop is lost" in decision.status.plan.changes
+
+
+def test_a_plan_without_a_backup_says_nothing_of_one() -> None:
+    plan = opened(subject())[1].status.plan
+    assert plan is not None
+    assert not [line for line in plan.changes if "snapshot" in line]
+    assert backup_lines(PlanPolicy(), OLD_DISK) == ()
+
+
+def test_a_backup_without_an_end_is_said_to_be_kept() -> None:
+    kept, _ = backup_lines(PlanPolicy(backup=Backup(enabled=True)), OLD_DISK)
+    assert kept == f"+ backup: a snapshot of {OLD_DISK}, kept until it is deleted"
 
 
 @pytest.mark.parametrize(
@@ -254,6 +267,31 @@ def test_only_a_definite_refusal_brings_a_new_token_and_only_a_persons_ends_it(
     first, op = operation(begun()[1]), learned(answer)
     assert (op.outcome, op.ending, op.snapshot_id) == (outcome, ending, None)
     assert (op.snapshot_token == first.snapshot_token) is same_token
+
+
+def test_a_snapshot_that_is_accepted_late_is_given_its_time_to_appear_from_then_on() -> None:
+    start, _ = begun()
+    op = learned(TAKEN, at(110))
+    assert isinstance(
+        decide(with_op(start, op), seen(backup=Snapshot(SNAPSHOT)), at(200)).action, Nothing
+    )
+
+
+def test_each_refused_snapshot_is_followed_by_a_token_of_its_own() -> None:
+    busy = refused("CreateSnapshot.Failed", "retry")
+    once = learned(busy, at(3))
+    again = learned(busy, snapshot_token=once.snapshot_token)
+    other = learned(busy, snapshot_token="sb1-other")
+    first = operation(begun()[1]).snapshot_token
+    tokens = {first, *(op.snapshot_token for op in (once, again, other))}
+    assert len(tokens) == 4
+    assert once.outcome_at == at(3)
+
+
+@pytest.mark.parametrize("answer", [TAKEN, refused("IncorrectDiskStatus.NeverUsed")])
+def test_a_backup_that_is_settled_leaves_no_error_of_the_try_before(answer: Answer) -> None:
+    failed = last_error(refused("CreateSnapshot.Failed", "retry").failure)
+    assert learned(answer, last_error=failed).last_error is None
 
 
 @pytest.mark.parametrize("code", ["NeverUsed", "NeverAttached"])

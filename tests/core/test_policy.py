@@ -285,6 +285,9 @@ def test_an_annotation_means_nothing_where_no_approval_is_asked_for() -> None:
     decision = decide(plain, seen(), NOW)
     assert isinstance(decision.action, AddFinalizer)
     assert condition(decision, "Approved") is None
+    named = decide(replace(approved(), spec=subject(suspend=True).spec), seen(), NOW)
+    assert named.status.plan is not None
+    assert (named.status.plan.approved_by, named.status.plan.expires_at) == (None, None)
     begun = decide(replace(plain, has_finalizer=True, orders_taken=True), seen(), NOW)
     assert isinstance(begun.action, StopInstance)
     assert operation(begun).approved_by is None

@@ -79,11 +79,80 @@ def test_where_nothing_is_wrong_nothing_is_found() -> None:
     assert found(seen()) == ()
     assert found(seen("Stopped")) == ()
     assert found(with_source(), subject(imageId=None, advanced=BY_DISK)) == ()
-    assert found(seen(account=None)) == ()
+    assert found(seen(account=None, tags=(("ack.aliyun.com", "c1"),))) == ()
+    assert found(with_image(architecture="i386")) == ()
+    assert found(seen(login_as_non_root=True)) == ()
+    assert found(with_image(login_as_non_root=False)) == ()
+
+
+@pytest.mark.parametrize("status", ["Creating", "Waiting"])
+def test_an_image_that_is_still_being_made_is_waited_for(status: str) -> None:
+    (fault,) = found(with_image(status=status))
+    assert (fault.passing, fault.reason) == (True, Reason.INSTANCE_BUSY)
+
+
+NOT_MATCHED, NOT_TAKEN = "InvalidEncrypted.NotMatchSnapshot", "InvalidParameter.Encrypted"
+
+
+@pytest.mark.parametrize(
+    ("world", "spec", "codes"),
+    [
+        (
+            with_image(instance_types=frozenset({"other"})),
+            {},
+            ("InvalidParameter.Conflict", "ImageNotSupportInstanceType"),
+        ),
+        (with_image(encrypted=True), {}, (NOT_MATCHED, NOT_TAKEN)),
+        (
+            with_image(encrypted=True),
+            {"encryption": {"enabled": False}},
+            (NOT_TAKEN, NOT_MATCHED),
+        ),
+    ],
+)
+def test_every_code_that_ecs_might_refuse_with_can_be_searched_for(
+    world: Observed, spec: dict[str, Any], codes: tuple[str, ...]
+) -> None:
+    (fault,) = found(world, subject(**spec))
+    assert fault.codes == codes
+    assert f"(ECS code {' or '.join(codes)})" in fault.text()
+
+
+@pytest.mark.parametrize(
+    ("world", "spec", "what"),
+    [
+        (with_image(os_type="windows"), {}, f"Image {NEW_IMAGE} is Windows"),
+        (
+            with_source(),
+            {"imageId": None, "advanced": {**BY_DISK, "platform": "Windows"}},
+            "The system on that disk (advanced.platform) is Windows",
+        ),
+    ],
+)
+def test_a_windows_that_takes_no_key_pair_is_named(
+    world: Observed, spec: dict[str, Any], what: str
+) -> None:
+    (fault,) = found(world, subject(**spec, login=PAIR))
+    assert fault.cause.startswith(what)
+
+
+@pytest.mark.parametrize(
+    ("world", "size"),
+    [
+        (seen(), 40),
+        (with_image(size=60), 60),
+        (seen(system_disks=(disk(size=20, performance_level="PL1"),)), None),
+        (with_disk(category="cloud"), 500),
+        (seen(), 2048),
+    ],
+)
+def test_a_size_at_its_limit_is_fine(world: Observed, size: int | None) -> None:
+    assert found(world, subject(size=size)) == ()
 
 
 ONE_WRONG_THING: list[tuple[str, Observed, dict[str, Any]]] = [
     ("InstanceManaged", seen(tags=(("ack.aliyun.com", "c1"),)), {}),
+    ("InstanceManaged", seen(tags=(("ack.alibabacloud.com/nodepool-id", "n"),)), {}),
     ("InstanceManaged", seen(tags=(("acs:autoscaling:scalingGroupId", "g"),)), {}),
     ("AdvancedNotAllowed", seen(), {"advanced": {"platform": "Ubuntu"}}),
     ("InstanceLockedForSecurity", seen(locks=(Lock("Security"), Lock("Recycling"))), {}),
@@ -98,10 +167,12 @@ ONE_WRONG_THING: list[tuple[str, Observed, dict[str, Any]]] = [
     ("IncorrectDiskStatus", with_disk(status="ReIniting"), {}),
     ("IncorrectDiskStatus", with_disk(locks=(Lock("security"),)), {}),
     ("InvalidOperation.MultiAttachDisk", with_disk(multi_attach="LegacyShared"), {}),
+    ("InvalidOperation.MultiAttachDisk", with_disk(multi_attach="Enabled"), {}),
     ("DISK_IN_DEDICATED_BLOCK_STORAGE_CLUSTER", with_disk(storage_cluster_id="c"), {}),
     ("DiskCreatingSnapshot", seen(snapshot_running=True), {}),
     ("InvalidSystemDiskStatus.IsTransfering", seen(in_transfer=True), {}),
     ("InvalidDiskCategory.ValueNotSupported", with_disk(category="local_ssd_pro"), {}),
+    ("InvalidDiskCategory.ValueNotSupported", with_disk(category="ephemeral_ssd"), {}),
     (
         "OperationDenied.DiskNoStock",
         seen(supply=supply({"cloud_essd", "cloud_auto"}, {"cloud_essd"})),
@@ -117,6 +188,11 @@ ONE_WRONG_THING: list[tuple[str, Observed, dict[str, Any]]] = [
     ("ImageNotSubscribed", with_image(product_code="p", is_subscribed=False), {}),
     ("OperationDenied", with_image(has_data_snapshots=True), {}),
     ("InvalidInstanceType.NotSupported", with_image(architecture="arm64"), {}),
+    (
+        "InvalidInstanceType.NotSupported",
+        seen(cpu_architecture="ARM", images=(image(architecture="i386"),)),
+        {},
+    ),
     (
         "InvalidInstanceType.NotSupported",
         seen(cpu_architecture="ARM", images=(image(instance_types=frozenset({"arm"})),)),
@@ -172,7 +248,8 @@ def test_each_wrong_thing_is_one_fault_with_its_code(
     assert fault.code == code
     assert fault.cause.endswith(".")
     assert fault.advice.endswith(".")
-    assert f"code {code}" in fault.text()
+    assert f"({'' if code in OURS else 'ECS '}code {code}" in fault.text()
+    assert fault.passing is (fault.reason is Reason.INSTANCE_BUSY)
     assert fault.text().startswith(fault.cause.removesuffix("."))
     assert fault.text().endswith(f"). {fault.advice}")
 
@@ -182,6 +259,7 @@ BY_DISK_WRONG: list[tuple[str, Observed, dict[str, Any]]] = [
     ("InvalidDatadisk.DiskStatusViolation", with_source(status="In_use"), {}),
     ("InvalidDatadisk.DiskStatusViolation", with_source(locks=(Lock("security"),)), {}),
     ("InvalidDatadisk.DiskCategoryViolation", with_source(category="ephemeral_ssd"), {}),
+    ("InvalidDatadisk.DiskCategoryViolation", with_source(category="local_ssd_pro"), {}),
     ("InvalidDatadisk.DiskCategoryViolation", with_source(category="cloud"), {}),
     ("InvalidDatadisk.ChargeTypeViolation", with_source(charge_type="PrePaid"), {}),
     ("InvalidParameter.DiskType", with_source(kms_key_id="k"), {}),

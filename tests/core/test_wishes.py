@@ -343,6 +343,11 @@ def test_a_plan_with_a_login_does_not_warn_of_being_locked_out(
     assert not [line for line in plan.warnings if "no login" in line]
 
 
+def test_a_device_that_the_additional_service_serves_is_not_warned_of() -> None:
+    served = seen("Stopped", system_disks=(disk(device="/dev/xvda"),), key_pair_name="ops")
+    assert plan_of(subject(useAdditionalService=True), served).warnings == ()
+
+
 def test_a_plan_that_leaves_the_machine_stopped_says_so() -> None:
     never: dict[str, Any] = {"power": {"startAfter": "Never"}}
     (warning,) = plan_of(subject(**never), seen(key_pair_name="ops")).warnings
@@ -367,9 +372,17 @@ def test_the_downtime_is_that_of_earlier_ones() -> None:
     plan = plan_of(past)
     assert plan.downtime_seconds == 420
     assert "! restart, about 7 min" in plan.changes
-    assert plan_of(past, seen("Stopped")).downtime_seconds == 0
-    quick = plan_of(subject(SystemDiskSpecStatus(history=(entry(8, "a"),))))
-    assert (quick.downtime_seconds, "! restart, about 8 s" in quick.changes) == (8, True)
+    quiet = plan_of(past, seen("Stopped"))
+    assert quiet.downtime_seconds == 0
+    assert not [line for line in quiet.changes if "restart" in line]
+    for seconds, told in ((0, "1 s"), (8, "8 s"), (59, "59 s"), (60, "1 min")):
+        quick = plan_of(subject(SystemDiskSpecStatus(history=(entry(seconds, "a"),))))
+        assert quick.downtime_seconds == seconds
+        assert f"! restart, about {told}" in quick.changes
+
+
+def test_the_downtime_of_the_first_replacement_is_taken_to_be_two_minutes() -> None:
+    assert plan_of(subject()).downtime_seconds == 120
 
 
 def test_the_same_plan_keeps_its_past() -> None:

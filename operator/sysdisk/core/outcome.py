@@ -264,11 +264,9 @@ def is_news(intent: Operation, learned: Operation, action: EcsWrite) -> bool:
     """Whether `learned` must be recorded at once, or may wait for the next intent.
 
     That a stop or a start was accepted shows by itself at the next look; that the policy was put
-    back is recorded with the end, which comes next.
+    back, which no other answer tells, is recorded with the end, which comes next.
     """
-    unsaid: dict[str, object] = {"request_ids": ()}
+    unsaid: dict[str, object] = {"request_ids": (), "auto_snapshot_policy_id": None}
     if isinstance(action, StopInstance | StartInstance):
         unsaid |= {"outcome": None}
-    if isinstance(action, ApplyAutoSnapshotPolicy) and learned.last_error is None:
-        unsaid |= {"auto_snapshot_policy_id": None}
     return learned.replace(**unsaid) != intent.replace(**unsaid)

@@ -36,12 +36,12 @@ def _approval(subject: Subject) -> Approval:
 def _backup(subject: Subject) -> Backup:
     """Fields fall back one by one; what is required can only be raised, never lowered."""
     layers = [subject.spec.backup, subject.defaults.backup, BUILT_IN_BACKUP]
-    enabled = next((b.enabled for b in layers if b and b.enabled is not None), False)
-    days = next((b.retention_days for b in layers if b and b.retention_days), None)
+    enabled = next(b.enabled for b in layers if b and b.enabled is not None)
+    days = next(b.retention_days for b in layers if b and b.retention_days)
     least = subject.require.backup
     if least is not None:
         enabled = enabled or bool(least.enabled)
-        days = max(days or 0, least.retention_days or 0) or None
+        days = max(days, least.retention_days or days)
     return Backup(enabled=enabled, retention_days=days)
 
 
@@ -83,9 +83,9 @@ def wants_backup(policy: PlanPolicy) -> bool:
 
 def backup_lines(policy: PlanPolicy, disk_id: str) -> tuple[str, ...]:
     """Return the plan's lines about the backup, as people read them."""
-    if not wants_backup(policy):
+    if policy.backup is None or not policy.backup.enabled:
         return ()
-    days = policy.backup.retention_days if policy.backup else None
+    days = policy.backup.retention_days
     kept = f"kept {days} days" if days else "kept until it is deleted"
     return (
         f"+ backup: a snapshot of {disk_id}, {kept}",

@@ -113,8 +113,9 @@ def unseen(
             "this instance either, it refuses after the stop (InvalidDiskCategory."
             "ValueNotSupported or OperationDenied.DiskNoStock)"
         )
-    if instance.charge_type == "PrePaid" and (inputs.size or 0) > disk.size:
+    size = inputs.size or disk.size
+    if instance.charge_type == "PrePaid" and size > disk.size:
         yield (
-            f"{(inputs.size or 0) - disk.size} GiB more on a subscription instance are paid at "
+            f"{size - disk.size} GiB more on a subscription instance are paid at "
             "once; where the account cannot, ECS refuses after the stop"
         )

@@ -177,7 +177,7 @@ def size_faults(
     subject: Subject, inputs: OperationInputs, image: Image | None, disk: Disk
 ) -> Iterator[Fault]:
     """Yield which limits the size breaks: present disk, image, category."""
-    size = inputs.size or 0
+    size = inputs.size or disk.size
     least, most = size_range(disk.category, disk.performance_level)
     kind = f"{disk.category} {disk.performance_level}".strip()
     if subject.spec.size is not None and size < disk.size:

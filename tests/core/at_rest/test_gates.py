@@ -20,6 +20,7 @@ from tests.support.builders import (
     after,
     at,
     error,
+    image,
     opened,
     operation,
     ready,
@@ -36,6 +37,7 @@ from sysdisk.api.meta import (
 from sysdisk.api.policy import Approval
 from sysdisk.api.reasons import Reason
 from sysdisk.api.status import (
+    HistoryEntry,
     LastError,
     Operation,
     Outcome,
@@ -151,6 +153,14 @@ def test_of_several_gates_the_first_in_the_list_is_told(first: int) -> None:
     assert decision.reason is GATES[first][2]
 
 
+def test_a_spec_that_was_tried_or_found_right_before_is_no_first_sight() -> None:
+    tried = HistoryEntry(plan_id="p1-old", result="Refused", started_at=NOW, ended_at=NOW)
+    known = SystemDiskSpecStatus(history=(tried,))
+    for what in (subject(known), settled(imageId="m-9")):
+        world = seen(account=NEW_HERE, images=(image(), image("m-9")))
+        assert decide(what, world, NOW).action == AddFinalizer()
+
+
 def test_when_all_gates_are_open_the_finalizer_comes_first_and_then_the_intent() -> None:
     first = decide(subject(), seen(), NOW)
     assert (first.action, first.look_again) == (AddFinalizer(), timedelta(0))
@@ -194,6 +204,7 @@ def test_nothing_begins_on_an_old_look(missing: dict[str, Any], look: Look) -> N
     [
         ({}, {"instance_seen": False, "instance": None}, Look(disks=DiskLook.KNOWN)),
         ({}, {"system_disks": None}, Look(disks=DiskLook.KNOWN)),
+        ({"suspend": True}, {"data_disk_ids": None}, Look(disks=DiskLook.ALL)),
         ({}, {"images": ()}, Look(image=NEW_IMAGE)),
         (
             {"imageId": None, "imageFamily": "ubuntu"},
@@ -256,6 +267,7 @@ OLDER, YOUNGER = NOW - timedelta(days=2), NOW
         (Claim(YOUNGER, "u", "shop", "other"), False),
         (Claim(YOUNGER, "u", "shop", "other", under_way=True), True),
         (Claim(subject().created_at, "uid-0", "shop", "other"), True),
+        (Claim(subject().created_at, "uid-1", "shop", "web-1"), False),
         (Claim(subject().created_at, "uid-2", "shop", "other"), False),
     ],
 )
@@ -322,6 +334,13 @@ def test_an_account_that_works_is_not_blamed_for_an_answer_that_does_not_come() 
         "ECS cannot be asked through EcsAccount default: NoAnswer: lost. It goes on by itself when "
         "ECS answers."
     )
+
+
+@pytest.mark.parametrize("message", ["the keys are wrong", ""])
+def test_an_account_that_is_not_ready_says_why_or_where_that_is_written(message: str) -> None:
+    broken = account(state=AccountState.NOT_READY, message=message)
+    said = ready(decide(subject(), seen(account=broken), at(1)))[2]
+    assert f"default is not ready: {message or 'see its Ready condition'}. It goes on" in said
 
 
 def test_failing_calls_are_not_written_one_by_one() -> None:

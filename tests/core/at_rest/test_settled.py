@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from tests.core.at_rest.common import R, settled
+from tests.core.at_rest.common import R, planned, settled
 from tests.support.builders import (
     NEW_DISK,
     NEW_IMAGE,
@@ -74,6 +74,18 @@ def test_ignored_drift_says_what_differs_and_that_it_is_left_so() -> None:
     assert "as declared." not in message.partition(":")[2]
 
 
+def test_reported_drift_blames_no_replacement_that_never_was() -> None:
+    message = ready(decide(settled(), seen(), at(1)))[2]
+    assert "changed out of band" in message
+    assert "The replacement ended" not in message
+
+
+def test_drift_that_is_only_reported_has_no_plan() -> None:
+    was = settled()
+    left = replace(was, status=was.status.replace(plan=planned().plan))
+    assert decide(left, seen(), at(1)).status.plan is None
+
+
 def test_drift_is_replaced_under_reconcile() -> None:
     begun, decision = opened(settled(driftPolicy="Reconcile"))
     assert isinstance(decision.action, StopInstance)
@@ -94,6 +106,24 @@ def test_a_new_wish_is_a_plan_and_not_drift() -> None:
     assert decision.action == AddFinalizer()
     held = decide(settled(imageId=OLD_IMAGE, suspend=True), replaced("Running"), at(1))
     assert (held.reason, held.status.condition("Drifted")) == (R.SUSPENDED, None)
+
+
+@pytest.mark.parametrize(
+    ("policy", "generation", "told"),
+    [("Report", 1, True), ("Reconcile", 1, True), ("Ignore", 1, False), ("Report", 2, False)],
+)
+def test_what_a_replacement_left_the_machine_without_is_told_until_the_spec_is_edited(
+    policy: str, generation: int, told: bool
+) -> None:
+    was = settled(driftPolicy=policy)
+    assert was.status.settled is not None
+    lost = was.status.settled.replace(lost=("policy sp-1 is not on the disk",))
+    left = replace(was, status=was.status.replace(settled=lost), generation=generation)
+    decision = decide(left, replaced("Running"), at(1))
+    assert ready(decision)[:2] == ("True", R.DRIFTED if told else R.UP_TO_DATE)
+    assert ("policy sp-1 is not on the disk" in ready(decision)[2]) is told
+    shown = decision.status.condition("Drifted")
+    assert (shown is not None and shown.status == "True") is told
 
 
 def test_a_trigger_overrules_the_drift_policy() -> None:
@@ -139,6 +169,7 @@ def pinned(**fields: Any) -> Subject:
 
 def test_a_family_is_resolved_once_and_a_newer_member_is_told() -> None:
     assert pinned().status.resolved_image_id == NEW_IMAGE
+    assert decide(subject(**FAMILY), seen(), NOW).look_again == timedelta(0)
     decision = decide(pinned(), replaced("Running", family=Family("ubuntu", "m-9")), at(1))
     assert decision.reason is R.UP_TO_DATE
     assert "NewerImageInFamily" in ready(decision)[2]

@@ -107,7 +107,9 @@ def test_a_spent_plan_says_why(error: LastError | None, says: str) -> None:
     message = ready(decide(subject(status), seen(), NOW))[2]
     assert says in message
     assert "`sysdisk retry web-1 -n shop`" in message
+    assert "The old disk is untouched." in message
     assert ".." not in message
+    assert ". ." not in message
     if error is not None and error.request_id:
         assert "request ID R" in message
         assert "Pay." in message
