@@ -32,6 +32,7 @@ from sysdisk.core.model import (
     AddFinalizer,
     Decision,
     DropApproval,
+    Look,
     Nothing,
     RemoveFinalizer,
     ReplaceSystemDisk,
@@ -294,6 +295,13 @@ def test_an_annotation_means_nothing_where_no_approval_is_asked_for() -> None:
     assert condition(begun, "Approved") is None
     held = decide(plain, FULL, NOW)
     assert (held.reason, condition(held, "Approved")) == (Reason.AWAITING_SLOT, None)
+
+
+def test_a_question_records_nothing_of_an_order_that_stands() -> None:
+    asked = replace(subject(), annotations={ANNOTATION_RETRY: "p1-1", ANNOTATION_APPROVE: "p1-2"})
+    decision = decide(asked, seen(instance_seen=False, fresh=False), NOW)
+    assert isinstance(decision.action, Look)
+    assert decision.status == asked.status
 
 
 # -- windows ----------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from sysdisk.api.reasons import Reason
-from sysdisk.core.model import Decision, Nothing, RemoveFinalizer, Subject
+from sysdisk.core.model import Decision, Look, Nothing, RemoveFinalizer, Subject
 from sysdisk.core.operate import operate
 from sysdisk.core.orders import noted
 from sysdisk.core.rest import at_rest
@@ -29,6 +29,8 @@ def decide(subject: Subject, observed: Observed, now: datetime) -> Decision:
     if subject.deleting:
         return Decision(RemoveFinalizer(), subject.status, Reason.FINISHING, timedelta(0))
     decision = at_rest(noted(subject, now), observed, now)
+    if isinstance(decision.action, Look):
+        return replace(decision, status=subject.status)
     if subject.has_finalizer and isinstance(decision.action, Nothing):
         return replace(decision, action=RemoveFinalizer())
     return decision
